@@ -1,0 +1,59 @@
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Datasync makes the bytes of f durable, and its size if that changed.
+func Datasync(f *os.File) error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if !errors.Is(err, unix.EINTR) {
+			return wrapPath("fdatasync", f, err)
+		}
+	}
+}
+
+// Preallocate gives f disk blocks for its first size bytes and makes it that
+// long. On a full disk it fails with ENOSPC.
+func Preallocate(f *os.File, size int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			return fillZero(f, size)
+		}
+		return wrapPath("fallocate", f, err)
+	}
+}
+
+// PunchHole gives the blocks of [off, off+n) back to the file system. The
+// length of f stays, and the range reads as zeroes. It does nothing for n = 0.
+func PunchHole(f *os.File, off, n int64) error {
+	if n == 0 {
+		return nil
+	}
+	for {
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			return nil // only space suffers
+		}
+		return wrapPath("punch hole", f, err)
+	}
+}
+
+func wrapPath(op string, f *os.File, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", op, f.Name(), err)
+}

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package durable
+
+import "os"
+
+// Datasync makes the bytes of f durable, and its size if that changed.
+func Datasync(f *os.File) error { return f.Sync() }
+
+// Preallocate gives f disk blocks for its first size bytes and makes it that
+// long. On a full disk it fails with ENOSPC.
+func Preallocate(f *os.File, size int64) error { return fillZero(f, size) }
+
+// PunchHole is an optimisation that this platform goes without.
+func PunchHole(*os.File, int64, int64) error { return nil }
