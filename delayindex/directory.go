@@ -1,0 +1,142 @@
+package delayindex
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sort"
+)
+
+// fence describes one block of entries.
+type fence struct {
+	first uint64 // fire time of its first entry
+	crc   uint32
+}
+
+// hourStart says where the entries of an hour begin.
+type hourStart struct {
+	hour  uint32 // since the epoch
+	first uint32 // index of its first entry
+}
+
+// directory finds times in a run without reading its entries.
+type directory struct {
+	info   RunInfo
+	fences []fence
+	hours  []hourStart
+}
+
+// locate returns between which indexes the first entry at or after ms lies; its
+// index is in [lo, hi], and both ends are within one block.
+func (d *directory) locate(ms uint64) (lo, hi int64) {
+	if ms <= uint64(d.info.MinFireMs) {
+		return 0, 0
+	}
+	if ms > uint64(d.info.MaxFireMs) {
+		return d.info.Count, d.info.Count
+	}
+	fenceLo, fenceHi := d.locateByFence(ms)
+	hourLo, hourHi := d.locateByHour(ms)
+	lo, hi = max(fenceLo, hourLo), min(fenceHi, hourHi)
+	return min(lo, hi), hi
+}
+
+func (d *directory) locateByFence(ms uint64) (lo, hi int64) {
+	block := sort.Search(len(d.fences), func(i int) bool { return d.fences[i].first >= ms })
+	if block == 0 {
+		return 0, 0
+	}
+	lo = int64(block-1) * blockEntries
+	return lo, min(lo+blockEntries, d.info.Count)
+}
+
+func (d *directory) locateByHour(ms uint64) (lo, hi int64) {
+	hour := uint32(ms / hourMs)
+	i := sort.Search(len(d.hours), func(i int) bool { return d.hours[i].hour >= hour })
+	lo = d.hourFirst(i)
+	if i == len(d.hours) || d.hours[i].hour > hour || ms%hourMs == 0 {
+		return lo, lo
+	}
+	return lo, d.hourFirst(i + 1)
+}
+
+func (d *directory) hourFirst(i int) int64 {
+	if i >= len(d.hours) {
+		return d.info.Count
+	}
+	return int64(d.hours[i].first)
+}
+
+// count returns at least the number of entries in [from, to), and at most the
+// entries of two blocks or two hours more.
+func (d *directory) count(from, to uint64) int64 {
+	lo, _ := d.locate(from)
+	_, hi := d.locate(to)
+	return max(hi-lo, 0)
+}
+
+// note extends the directory by a block that begins at index first.
+func (d *directory) note(raw []byte, crc uint32, first int64) {
+	d.fences = append(d.fences, fence{first: encodedFire(raw, 0), crc: crc})
+	for i := range len(raw) / EntrySize {
+		d.noteHour(encodedFire(raw, i), first+int64(i))
+	}
+}
+
+func (d *directory) noteHour(fire uint64, index int64) {
+	hour := uint32(fire / hourMs)
+	if n := len(d.hours); n == 0 || d.hours[n-1].hour != hour {
+		d.hours = append(d.hours, hourStart{hour: hour, first: uint32(index)})
+	}
+}
+
+// encode returns the block table followed by the hours.
+func (d *directory) encode() []byte {
+	b := make([]byte, 0, len(d.fences)*fenceSize+len(d.hours)*hourSize)
+	for _, f := range d.fences {
+		b = binary.LittleEndian.AppendUint64(b, f.first)
+		b = binary.LittleEndian.AppendUint32(b, f.crc)
+	}
+	for _, h := range d.hours {
+		b = binary.LittleEndian.AppendUint32(b, h.hour)
+		b = binary.LittleEndian.AppendUint32(b, h.first)
+	}
+	return b
+}
+
+// decode fills the directory from b, whose length fits the two counts.
+func (d *directory) decode(b []byte, fences, hours uint32) error {
+	d.fences = make([]fence, fences)
+	for i := range d.fences {
+		d.fences[i].first = binary.LittleEndian.Uint64(b)
+		d.fences[i].crc = binary.LittleEndian.Uint32(b[8:])
+		b = b[fenceSize:]
+	}
+	d.hours = make([]hourStart, hours)
+	for i := range d.hours {
+		d.hours[i].hour = binary.LittleEndian.Uint32(b)
+		d.hours[i].first = binary.LittleEndian.Uint32(b[4:])
+		b = b[hourSize:]
+	}
+	return d.validate()
+}
+
+// validate checks what the searches rely on.
+func (d *directory) validate() error {
+	if d.fences[0].first != uint64(d.info.MinFireMs) || d.fences[len(d.fences)-1].first > uint64(d.info.MaxFireMs) {
+		return fmt.Errorf("%w: block table does not match fire times", ErrLayout)
+	}
+	for i := 1; i < len(d.fences); i++ {
+		if d.fences[i].first < d.fences[i-1].first {
+			return fmt.Errorf("%w: block %d begins before the one before it", ErrLayout, i)
+		}
+	}
+	if d.hours[0].first != 0 || int64(d.hours[len(d.hours)-1].first) >= d.info.Count {
+		return fmt.Errorf("%w: hours do not match the number of entries", ErrLayout)
+	}
+	for i := 1; i < len(d.hours); i++ {
+		if d.hours[i].hour <= d.hours[i-1].hour || d.hours[i].first <= d.hours[i-1].first {
+			return fmt.Errorf("%w: hour %d does not follow the one before it", ErrLayout, i)
+		}
+	}
+	return nil
+}

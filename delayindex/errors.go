@@ -1,0 +1,64 @@
+package delayindex
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What callers branch on. ErrMagic, ErrChecksum, ErrTruncated and ErrLayout
+// come inside a CorruptionError; ErrVersion inside a VersionError when the
+// version is a newer one, inside a CorruptionError when there never was such.
+var (
+	// ErrClosed is returned by Flush, Install and Drop of a closed Index.
+	ErrClosed = errors.New("delay index is closed")
+	// ErrNothingFrozen is returned by Flush when there is no frozen memtable.
+	ErrNothingFrozen = errors.New("no frozen memtable to flush")
+	// ErrUnknownRun is returned by Install and Drop for a range that the index
+	// does not hold in the state the call needs.
+	ErrUnknownRun = errors.New("unknown run")
+
+	// ErrMagic means that the bytes are not a run file at all.
+	ErrMagic = errors.New("bad magic")
+	// ErrVersion means that this release does not know the format version.
+	ErrVersion = errors.New("unsupported format version")
+	// ErrChecksum means that bytes changed after they were written.
+	ErrChecksum = errors.New("checksum mismatch")
+	// ErrTruncated means that the file ends too early.
+	ErrTruncated = errors.New("file is truncated")
+	// ErrLayout means that checksummed fields contradict each other, the file's
+	// size, or what the owner registered.
+	ErrLayout = errors.New("inconsistent layout")
+)
+
+// CorruptionError reports bad bytes in a run. The run can be rebuilt from its
+// lane: open the index with the runs before it and indexedUpTo at Run.Start.
+type CorruptionError struct {
+	Path   string
+	Offset int64   // where in the file
+	Run    RunInfo // the registered run that the file should hold
+	Err    error   // what is wrong; see the sentinels, or fs.ErrNotExist
+}
+
+// Error names the file and the position.
+func (e *CorruptionError) Error() string {
+	return fmt.Sprintf("run %s is damaged at offset %d: %v", e.Path, e.Offset, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *CorruptionError) Unwrap() error { return e.Err }
+
+// VersionError reports a run that is intact as far as one can tell, but in a
+// format of a newer release.
+type VersionError struct {
+	Path    string
+	Version uint16 // as found in the file
+}
+
+// Error names the file and says what to do.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("run %s has format version %d, this release reads up to %d: use the release that wrote it",
+		e.Path, e.Version, runVersion)
+}
+
+// Unwrap returns ErrVersion.
+func (e *VersionError) Unwrap() error { return ErrVersion }

@@ -1,0 +1,166 @@
+package delayindex
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+)
+
+// Freeze makes the active memtable ready to be flushed and begins a new one. It
+// is false if the active one covers no lane bytes. It may hold no entries all
+// the same: flushing it moves IndexedUpTo.
+func (x *Index) Freeze() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed || x.active.start == x.active.end {
+		return false
+	}
+	x.frozen = append(x.frozen, x.active)
+	x.active = newMemtable(x.active.end)
+	return true
+}
+
+// Frozen returns the number of memtables that wait to be flushed and installed.
+func (x *Index) Frozen() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.frozen)
+}
+
+// Flush writes the oldest frozen memtable as a run that is durable when it
+// returns. Entries for which keep is false are left out (nil keeps all); keep
+// must not change or retain the entry. If none is left no file is written:
+// wrote is false and ri has only the range.
+//
+// The memtable stays until Install, so a Flush that failed, or whose result was
+// not registered, is simply done again. Without a frozen memtable the error is
+// ErrNothingFrozen.
+func (x *Index) Flush(keep func(*Entry) bool) (ri RunInfo, wrote bool, err error) {
+	x.flushMu.Lock()
+	defer x.flushMu.Unlock()
+	view, err := x.oldestFrozen()
+	if err != nil {
+		return RunInfo{}, false, err
+	}
+	defer view.release()
+	order := view.order(0, math.MaxUint64, keep)
+	ri = order.info(view.m)
+	if ri.Count == 0 {
+		return ri, false, nil
+	}
+	if ri.Count > maxRunEntries {
+		return ri, false, fmt.Errorf("flush delay index: memtable has %d entries, a run holds %d", ri.Count, int64(maxRunEntries))
+	}
+	path := x.runPath(ri)
+	h := header{RunInfo: ri, lane: x.opts.Lane, createdMs: x.now().UnixMilli()}
+	if err := writeRun(path, &h, &order); err != nil {
+		return ri, false, err
+	}
+	if err := publishRun(path); err != nil {
+		return ri, false, err
+	}
+	return ri, true, nil
+}
+
+// oldestFrozen returns a view of the memtable to flush next.
+func (x *Index) oldestFrozen() (memView, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return memView{}, ErrClosed
+	}
+	if len(x.frozen) == 0 {
+		return memView{}, ErrNothingFrozen
+	}
+	return x.frozen[0].acquire(), nil
+}
+
+// info describes the run that o would become.
+func (o *memOrder) info(m *memtable) RunInfo {
+	ri := RunInfo{Start: m.start, End: m.end, Count: int64(len(o.keys))}
+	if ri.Count > 0 {
+		ri.MinFireMs = o.entry(0).FireMs()
+		ri.MaxFireMs = o.entry(len(o.keys) - 1).FireMs()
+	}
+	return ri
+}
+
+// Install replaces the oldest frozen memtable by what Flush returned for it,
+// which the owner has registered durably. Snapshots taken before keep the
+// memtable. After an error nothing has changed.
+func (x *Index) Install(ri RunInfo, wrote bool) error {
+	x.flushMu.Lock()
+	defer x.flushMu.Unlock()
+	if err := x.isOldest(ri); err != nil {
+		return err
+	}
+	var r *run
+	if wrote {
+		var err error
+		if r, err = openRun(x.dir, x.opts.Lane, ri); err != nil {
+			return err
+		}
+	}
+	x.replaceOldest(ri, r).release()
+	return nil
+}
+
+func (x *Index) isOldest(ri RunInfo) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return ErrClosed
+	}
+	if len(x.frozen) == 0 || x.frozen[0].start != ri.Start || x.frozen[0].end != ri.End {
+		return fmt.Errorf("install run [%d, %d): %w: not the oldest frozen memtable", ri.Start, ri.End, ErrUnknownRun)
+	}
+	return nil
+}
+
+// replaceOldest swaps the oldest frozen memtable for r (nil: nothing) in one
+// step and returns it. flushMu, which Close takes too, keeps it the oldest.
+func (x *Index) replaceOldest(ri RunInfo, r *run) *memtable {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	m := x.frozen[0]
+	x.frozen = slices.Delete(x.frozen, 0, 1)
+	if r != nil {
+		x.runs = append(slices.Clip(x.runs), r)
+	}
+	x.indexedUpTo = ri.End
+	return m
+}
+
+// Drop forgets an installed run that the owner has durably unregistered. The
+// file is unlinked when the last snapshot that uses it is released.
+func (x *Index) Drop(ri RunInfo) error {
+	r, err := x.takeRun(ri)
+	if err != nil {
+		return err
+	}
+	r.dropped.Store(true)
+	return r.release()
+}
+
+// takeRun removes a run from the list; its reference goes to the caller.
+func (x *Index) takeRun(ri RunInfo) (*run, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return nil, ErrClosed
+	}
+	i := slices.IndexFunc(x.runs, func(r *run) bool {
+		return r.info.Start == ri.Start && r.info.End == ri.End
+	})
+	if i < 0 {
+		return nil, fmt.Errorf("drop run [%d, %d): %w", ri.Start, ri.End, ErrUnknownRun)
+	}
+	r := x.runs[i]
+	x.runs = slices.Concat(x.runs[:i], x.runs[i+1:])
+	return r, nil
+}
+
+func (x *Index) runPath(ri RunInfo) string {
+	return filepath.Join(x.dir, runName(ri.Start, ri.End))
+}

@@ -1,0 +1,270 @@
+package delayindex
+
+import (
+	"encoding/binary"
+	"errors"
+	"flag"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// goldenEntries fire in three hours, two of them adjacent, with a tie that loc
+// decides and a tombstone.
+func goldenEntries() []Entry {
+	return []Entry{
+		{When: MakeWhen(baseMs+300, 0), Loc: 24, Size: 100, Queue: 1, Tag: 0xaaaa, Key: 0x1111},
+		{When: MakeWhen(baseMs+5*hourMs, 0), Loc: 1024, Size: 200, Queue: 2, Tag: 0xbbbb, Key: 0x2222},
+		{When: MakeWhen(baseMs, 0), Loc: 2048, Size: 300, Queue: 3, Tag: 0xcccc, Key: 0x3333},
+		{When: MakeWhen(baseMs+300, FlagTombstone), Loc: 3072, Size: 400, Queue: 1, Tag: 0, Key: 0x1111},
+		{When: MakeWhen(baseMs+301, 0), Loc: 4000, Size: 500, Queue: 5, Tag: 0xeeee, Key: 0x5555},
+	}
+}
+
+const goldenEnd = 4096
+
+func goldenInfo() RunInfo {
+	return RunInfo{End: goldenEnd, Count: 5, MinFireMs: baseMs, MaxFireMs: baseMs + 5*hourMs}
+}
+
+var goldenFile = filepath.Join("testdata", "version-1.run")
+
+func TestRunBytesAreGolden(t *testing.T) {
+	x := openIndex(t, t.TempDir(), nil, 0)
+	x.Add(goldenEntries(), goldenEnd)
+	require.True(t, x.Freeze())
+	ri, _, err := x.Flush(nil)
+	require.NoError(t, err)
+	require.Equal(t, goldenInfo(), ri)
+	got, err := os.ReadFile(x.runPath(ri))
+	require.NoError(t, err)
+	if *update {
+		require.NoError(t, os.WriteFile(goldenFile, got, 0o644))
+	}
+	want, err := os.ReadFile(goldenFile)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
+func TestKeptRunOfVersion1IsReadable(t *testing.T) {
+	data, err := os.ReadFile(goldenFile)
+	require.NoError(t, err)
+	x := openIndex(t, dirWithRun(t, goldenInfo(), data), []RunInfo{goldenInfo()}, goldenEnd)
+	requireContent(t, x, goldenEntries())
+}
+
+func TestRunLayoutIsAsDocumented(t *testing.T) {
+	b, err := os.ReadFile(goldenFile)
+	require.NoError(t, err)
+	le := binary.LittleEndian
+	require.Len(t, b, 64+5*32+12+3*8+64)
+	require.Equal(t, "DuelRun\n", string(b[:8]))
+	require.Equal(t, uint16(1), le.Uint16(b[8:]))
+	require.Equal(t, uint64(goldenEnd), le.Uint64(b[24:]))
+	require.Equal(t, uint64(5), le.Uint64(b[32:]))
+	require.Equal(t, uint64(baseMs)<<16, le.Uint64(b[64:]), "first entry")
+	require.Equal(t, uint64(2048), le.Uint64(b[72:]), "its loc")
+
+	fences := b[64+5*32:]
+	require.Equal(t, uint64(baseMs), le.Uint64(fences))
+	require.Equal(t, crc32.Checksum(b[64:64+5*32], crc32.MakeTable(crc32.Castagnoli)), le.Uint32(fences[8:]))
+	hours := fences[12:]
+	for i, want := range []struct{ hour, first uint32 }{{0, 0}, {1, 1}, {5, 4}} {
+		require.Equal(t, uint32(baseMs/hourMs)+want.hour, le.Uint32(hours[i*8:]))
+		require.Equal(t, want.first, le.Uint32(hours[i*8+4:]))
+	}
+	require.Equal(t, "DuelEnd\n", string(b[len(b)-8:]))
+}
+
+// dirWithRun returns a directory that holds one run file.
+func dirWithRun(t testing.TB, ri RunInfo, data []byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, runName(ri.Start, ri.End)), data, 0o644))
+	return dir
+}
+
+// threeBlocks returns a run of 2.5 blocks over ten hours.
+func threeBlocks(t testing.TB) (RunInfo, []byte) {
+	t.Helper()
+	x := openIndex(t, t.TempDir(), nil, 0)
+	ri := addRun(t, x, makeEntries(5*blockEntries/2, 0, within(10)))
+	data, err := os.ReadFile(x.runPath(ri))
+	require.NoError(t, err)
+	return ri, data
+}
+
+// readAll opens the run in dir and reads every entry.
+func readAll(dir string, ri RunInfo) ([]Entry, error) {
+	x, err := Open(dir, []RunInfo{ri}, ri.End, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := x.Snapshot()
+	got, err := drain(s.Iter(0, MaxFireMs+1), 512)
+	s.Release()
+	return got, errors.Join(err, x.Close())
+}
+
+func TestEveryFlippedBitIsReported(t *testing.T) {
+	ri, data := threeBlocks(t)
+	dir := dirWithRun(t, ri, data)
+	path := filepath.Join(dir, runName(ri.Start, ri.End))
+	entriesEnd := headerSize + int(ri.Count)*EntrySize
+	for at := 0; at < len(data); {
+		data[at] ^= 1 << (at % 8)
+		require.NoError(t, os.WriteFile(path, data, 0o644))
+		data[at] ^= 1 << (at % 8)
+		_, err := readAll(dir, ri)
+		requireDamage(t, err, path, int64(len(data)), "flip at %d", at)
+		if at++; at > headerSize && at < entriesEnd-100 {
+			at += 1013
+		}
+	}
+}
+
+func TestEveryTruncationIsReported(t *testing.T) {
+	ri, data := threeBlocks(t)
+	dir := dirWithRun(t, ri, data)
+	path := filepath.Join(dir, runName(ri.Start, ri.End))
+	for size := len(data) - 1; size >= 0; {
+		require.NoError(t, os.WriteFile(path, data[:size], 0o644))
+		_, err := readAll(dir, ri)
+		requireDamage(t, err, path, int64(len(data)), "cut to %d", size)
+		if size--; size > headerSize+100 && size < len(data)-300 {
+			size -= 997
+		}
+	}
+}
+
+// requireDamage checks that an error tells an operator and a program where the
+// bad bytes are.
+func requireDamage(t *testing.T, err error, path string, size int64, msg string, args ...any) {
+	t.Helper()
+	var corrupt *CorruptionError
+	var version *VersionError
+	switch {
+	case errors.As(err, &corrupt):
+		require.Equal(t, path, corrupt.Path)
+		require.GreaterOrEqual(t, corrupt.Offset, int64(0))
+		require.LessOrEqual(t, corrupt.Offset, size)
+		require.NotZero(t, corrupt.Run.End)
+	case errors.As(err, &version):
+		require.Equal(t, path, version.Path)
+	default:
+		require.Failf(t, "untyped error", "%v: "+msg, append([]any{err}, args...)...)
+	}
+	require.ErrorContains(t, err, path)
+}
+
+func TestEachKindOfDamageHasItsError(t *testing.T) {
+	ri, data := threeBlocks(t)
+	foot := len(data) - footerSize
+	fences := headerSize + int(ri.Count)*EntrySize
+	for _, c := range []struct {
+		name   string
+		change func(b []byte) []byte
+		want   error
+		offset int64
+	}{
+		{"header magic", func(b []byte) []byte { b[0]++; return b }, ErrMagic, 0},
+		{"version 0", func(b []byte) []byte { b[8] = 0; return b }, ErrVersion, 8},
+		{"header", func(b []byte) []byte { b[40]++; return b }, ErrChecksum, 0},
+		{"other lane", func(b []byte) []byte { b[10]++; return reseal(b) }, ErrLayout, 0},
+		{"other range", func(b []byte) []byte { b[24]++; return reseal(b) }, ErrLayout, 0},
+		{"second block", func(b []byte) []byte { b[headerSize+blockBytes+7]++; return b }, ErrChecksum, headerSize + blockBytes},
+		{"block table", func(b []byte) []byte { b[fences+3]++; return b }, ErrChecksum, int64(fences)},
+		{"hours", func(b []byte) []byte { b[foot-1]++; return b }, ErrChecksum, int64(fences)},
+		{"hours out of order", func(b []byte) []byte { b[foot-8] = 0; return reseal(b) }, ErrLayout, int64(fences)},
+		{"hour beyond the end", func(b []byte) []byte { b[foot-1] = 1; return reseal(b) }, ErrLayout, int64(fences)},
+		{"first hour not at 0", func(b []byte) []byte { b[fences+3*fenceSize+4] = 1; return reseal(b) }, ErrLayout, int64(fences)},
+		{"blocks out of order", func(b []byte) []byte { b[fences+fenceSize+5] = 0; return reseal(b) }, ErrLayout, int64(fences)},
+		{"footer", func(b []byte) []byte { b[foot+40]++; return b }, ErrChecksum, int64(foot)},
+		{"footer magic", func(b []byte) []byte { b[foot+60]++; return b }, ErrMagic, int64(foot)},
+		{"blocks in footer", func(b []byte) []byte { b[foot+24]++; return reseal(b) }, ErrLayout, int64(foot)},
+		{"hours in footer", func(b []byte) []byte { b[foot+31] = 0xff; return reseal(b) }, ErrLayout, int64(foot)},
+		{"nothing", func([]byte) []byte { return nil }, ErrTruncated, 0},
+		{"header only", func(b []byte) []byte { return b[:headerSize] }, ErrTruncated, headerSize},
+		{"header and footer only", func(b []byte) []byte { return append(b[:headerSize:headerSize], b[foot:]...) }, ErrTruncated, 0},
+		{"appended", func(b []byte) []byte { return append(b, b[foot:]...) }, ErrLayout, int64(len(data))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := readAll(dirWithRun(t, ri, c.change(append([]byte(nil), data...))), ri)
+			var corrupt *CorruptionError
+			require.ErrorAs(t, err, &corrupt)
+			require.ErrorIs(t, corrupt.Err, c.want)
+			require.Equal(t, c.offset, corrupt.Offset)
+			require.Equal(t, ri, corrupt.Run)
+		})
+	}
+}
+
+func TestNewerVersionIsNotCorruption(t *testing.T) {
+	ri, data := threeBlocks(t)
+	data[8] = runVersion + 1
+	_, err := readAll(dirWithRun(t, ri, data), ri)
+	var version *VersionError
+	require.ErrorAs(t, err, &version)
+	require.ErrorIs(t, err, ErrVersion)
+	require.Equal(t, uint16(runVersion+1), version.Version)
+	var corrupt *CorruptionError
+	require.False(t, errors.As(err, &corrupt))
+}
+
+func TestMissingRunIsCorruption(t *testing.T) {
+	ri := goldenInfo()
+	_, err := readAll(t.TempDir(), ri)
+	var corrupt *CorruptionError
+	require.ErrorAs(t, err, &corrupt)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Equal(t, ri, corrupt.Run)
+}
+
+func TestDamagedBlockSpoilsOnlyItself(t *testing.T) {
+	ri, data := threeBlocks(t)
+	data[headerSize+2*blockBytes]++ // the last block
+	x := openIndex(t, dirWithRun(t, ri, data), []RunInfo{ri}, ri.End)
+	s := x.Snapshot()
+	defer s.Release()
+	got, err := drain(s.Iter(0, MaxFireMs+1), 1000)
+	require.ErrorIs(t, err, ErrChecksum)
+	require.Len(t, got, 2*blockEntries, "the blocks before it are good")
+	_, err = drain(s.Iter(0, baseMs+hourMs), 1000)
+	require.NoError(t, err, "other times do not need it")
+}
+
+// reseal makes the checksums of a changed run true again, as far as its layout
+// lets it find them.
+func reseal(b []byte) []byte {
+	if len(b) < minRunFileSize {
+		return b
+	}
+	le := binary.LittleEndian
+	foot := b[len(b)-footerSize:]
+	count, fences := le.Uint64(b[32:]), le.Uint64(foot)
+	if fences < uint64(len(b)-footerSize) && count <= uint64(len(b)) {
+		resealBlocks(b, int(count), int(fences))
+		le.PutUint32(foot[32:], crc32.Checksum(b[fences:len(b)-footerSize], castagnoli))
+	}
+	le.PutUint32(b[headerCRCAt:], crcExcept(b[:headerSize], headerCRCAt, headerCRCEnd))
+	le.PutUint32(foot[footerCRCAt:], crcExcept(foot, footerCRCAt, footerCRCEnd))
+	return b
+}
+
+func resealBlocks(b []byte, count, fences int) {
+	for first := 0; first < count; first += blockEntries {
+		from := headerSize + first*EntrySize
+		to := headerSize + min(first+blockEntries, count)*EntrySize
+		crcAt := fences + first/blockEntries*fenceSize + 8
+		if to > len(b) || crcAt+4 > len(b)-footerSize {
+			return
+		}
+		binary.LittleEndian.PutUint32(b[crcAt:], crc32.Checksum(b[from:to], castagnoli))
+	}
+}

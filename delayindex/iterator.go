@@ -1,0 +1,130 @@
+package delayindex
+
+import (
+	"sort"
+	"sync"
+)
+
+// Iterator yields entries in (fire time, Loc) order, in batches. It is used by
+// one goroutine at a time.
+type Iterator interface {
+	// Next copies the next entries to dst, which is not empty, and returns how
+	// many; 0 without an error is the end. An error comes alone, after all
+	// entries before it, and stays.
+	Next(dst []Entry) (int, error)
+	// Close releases what the iterator holds. It may be called more than once;
+	// after it Next reports the end.
+	Close()
+}
+
+// emptyIterator yields nothing.
+type emptyIterator struct{}
+
+func (emptyIterator) Next([]Entry) (int, error) { return 0, nil }
+func (emptyIterator) Close()                    {}
+
+// memIterator yields the entries of a memtable in [from, to). It selects and
+// sorts on first use; the view belongs to the snapshot.
+type memIterator struct {
+	view     *memView
+	from, to uint64
+	order    memOrder
+	ready    bool
+	pos      int
+}
+
+// Next implements Iterator.
+func (it *memIterator) Next(dst []Entry) (int, error) {
+	if !it.ready {
+		it.order = it.view.order(it.from, it.to, nil)
+		it.ready = true
+	}
+	n := it.order.fill(dst, it.pos)
+	it.pos += n
+	return n, nil
+}
+
+// Close implements Iterator.
+func (it *memIterator) Close() {
+	it.order, it.pos, it.ready = memOrder{}, 0, true
+}
+
+var blockPool = sync.Pool{New: func() any { return new([blockBytes]byte) }}
+
+// runIterator yields the entries of a run in [from, to). It holds one block of
+// the file; the run belongs to the snapshot.
+type runIterator struct {
+	run      *run
+	from, to uint64
+	buf      *[blockBytes]byte
+	block    int64  // number of the next block to read
+	raw      []byte // what is left of the present block, below to
+	last     bool   // nothing in [from, to) lies behind the present block
+	started  bool
+	err      error
+}
+
+// Next implements Iterator.
+func (it *runIterator) Next(dst []Entry) (int, error) {
+	n := 0
+	for n < len(dst) && it.ready() {
+		k := min(len(dst)-n, len(it.raw)/EntrySize)
+		decodeEntries(dst[n:n+k], it.raw)
+		it.raw = it.raw[k*EntrySize:]
+		n += k
+	}
+	if n == 0 {
+		return 0, it.err
+	}
+	return n, nil
+}
+
+// Close implements Iterator.
+func (it *runIterator) Close() {
+	if it.buf != nil {
+		blockPool.Put(it.buf)
+	}
+	it.buf, it.raw, it.last, it.started = nil, nil, true, true
+}
+
+// ready makes sure that there are bytes to decode; false is the end or an error.
+func (it *runIterator) ready() bool {
+	if !it.started {
+		it.start()
+	}
+	for len(it.raw) == 0 && !it.last {
+		it.load()
+	}
+	return len(it.raw) > 0
+}
+
+func (it *runIterator) start() {
+	it.started = true
+	it.buf = blockPool.Get().(*[blockBytes]byte)
+	lo, _ := it.run.locate(it.from)
+	it.block = lo / blockEntries
+	it.last = lo >= it.run.info.Count
+}
+
+// load reads the next block and cuts it to the range.
+func (it *runIterator) load() {
+	raw, err := it.run.readBlock(it.block, it.buf)
+	if err != nil {
+		it.err, it.last = err, true
+		return
+	}
+	it.block++
+	end := entriesBelow(raw, it.to)
+	it.last = end < len(raw) || it.block == int64(len(it.run.fences))
+	it.raw = raw[:end]
+	it.raw = it.raw[entriesBelow(it.raw, it.from):]
+}
+
+// entriesBelow returns how many bytes of sorted entries fire before ms.
+func entriesBelow(raw []byte, ms uint64) int {
+	n := len(raw) / EntrySize
+	if n == 0 || encodedFire(raw, n-1) < ms {
+		return len(raw)
+	}
+	return EntrySize * sort.Search(n, func(i int) bool { return encodedFire(raw, i) >= ms })
+}

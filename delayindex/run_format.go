@@ -1,0 +1,146 @@
+package delayindex
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"strings"
+)
+
+// Part of the file format, see the package comment; do not change.
+const (
+	headerMagic = "DuelRun\n"
+	footerMagic = "DuelEnd\n"
+	runVersion  = 1
+
+	headerSize     = 64
+	footerSize     = 64
+	fenceSize      = 12
+	hourSize       = 8
+	blockEntries   = 2048
+	blockBytes     = blockEntries * EntrySize
+	hourMs         = 3600 * 1000
+	headerCRCAt    = 12
+	headerCRCEnd   = headerCRCAt + 4
+	footerCRCAt    = 52
+	footerCRCEnd   = footerCRCAt + 4
+	runSuffix      = ".run"
+	tmpSuffix      = ".tmp"
+	maxRunEntries  = 1<<32 - 1 // an hour refers to its first entry by u32
+	maxRunHours    = MaxFireMs/hourMs + 1
+	minRunFileSize = headerSize + footerSize
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// RunInfo is what the owner of an index registers about a run.
+type RunInfo struct {
+	Start, End int64 // lane bytes [Start, End) whose entries it holds
+	Count      int64 // entries
+	MinFireMs  int64 // of the first entry
+	MaxFireMs  int64 // of the last entry
+}
+
+// runName returns the file name of a run; names sort in lane order.
+func runName(start, end int64) string {
+	return fmt.Sprintf("%020d-%020d%s", start, end, runSuffix)
+}
+
+// isRunFile reports whether a file in the directory of an index is a run, whole
+// or under construction.
+func isRunFile(name string) bool {
+	return strings.HasSuffix(name, runSuffix) || strings.HasSuffix(name, runSuffix+tmpSuffix)
+}
+
+// header is the first part of a run file.
+type header struct {
+	RunInfo
+	lane      uint8
+	createdMs int64
+}
+
+func (h *header) encode() []byte {
+	b := make([]byte, headerSize)
+	copy(b, headerMagic)
+	binary.LittleEndian.PutUint16(b[8:], runVersion)
+	b[10] = h.lane
+	binary.LittleEndian.PutUint64(b[16:], uint64(h.Start))
+	binary.LittleEndian.PutUint64(b[24:], uint64(h.End))
+	binary.LittleEndian.PutUint64(b[32:], uint64(h.Count))
+	binary.LittleEndian.PutUint64(b[40:], uint64(h.MinFireMs))
+	binary.LittleEndian.PutUint64(b[48:], uint64(h.MaxFireMs))
+	binary.LittleEndian.PutUint64(b[56:], uint64(h.createdMs))
+	binary.LittleEndian.PutUint32(b[headerCRCAt:], crcExcept(b, headerCRCAt, headerCRCEnd))
+	return b
+}
+
+// decode fills h from the headerSize bytes of b, whose magic and version were
+// checked before.
+func (h *header) decode(b []byte) error {
+	if binary.LittleEndian.Uint32(b[headerCRCAt:]) != crcExcept(b, headerCRCAt, headerCRCEnd) {
+		return ErrChecksum
+	}
+	h.lane = b[10]
+	h.Start = int64(binary.LittleEndian.Uint64(b[16:]))
+	h.End = int64(binary.LittleEndian.Uint64(b[24:]))
+	h.Count = int64(binary.LittleEndian.Uint64(b[32:]))
+	h.MinFireMs = int64(binary.LittleEndian.Uint64(b[40:]))
+	h.MaxFireMs = int64(binary.LittleEndian.Uint64(b[48:]))
+	h.createdMs = int64(binary.LittleEndian.Uint64(b[56:]))
+	return nil
+}
+
+// footer is the last part of a run file. It says where the directories are.
+type footer struct {
+	fencesAt, hoursAt, fileSize int64
+	fences, hours               uint32
+	directoryCRC                uint32
+}
+
+// footerFor lays out a run of count entries with the given number of hours.
+func footerFor(count int64, hours uint32) footer {
+	blocks := (count + blockEntries - 1) / blockEntries
+	f := footer{fences: uint32(blocks), hours: hours}
+	f.fencesAt = headerSize + count*EntrySize
+	f.hoursAt = f.fencesAt + blocks*fenceSize
+	f.fileSize = f.hoursAt + int64(hours)*hourSize + footerSize
+	return f
+}
+
+func (f *footer) encode() []byte {
+	b := make([]byte, footerSize)
+	binary.LittleEndian.PutUint64(b[0:], uint64(f.fencesAt))
+	binary.LittleEndian.PutUint64(b[8:], uint64(f.hoursAt))
+	binary.LittleEndian.PutUint64(b[16:], uint64(f.fileSize))
+	binary.LittleEndian.PutUint32(b[24:], f.fences)
+	binary.LittleEndian.PutUint32(b[28:], f.hours)
+	binary.LittleEndian.PutUint32(b[32:], f.directoryCRC)
+	copy(b[footerCRCEnd:], footerMagic)
+	binary.LittleEndian.PutUint32(b[footerCRCAt:], crcExcept(b, footerCRCAt, footerCRCEnd))
+	return b
+}
+
+// decode fills f from the footerSize bytes of b.
+func (f *footer) decode(b []byte) error {
+	if string(b[footerCRCEnd:footerSize]) != footerMagic {
+		return ErrMagic
+	}
+	if binary.LittleEndian.Uint32(b[footerCRCAt:]) != crcExcept(b, footerCRCAt, footerCRCEnd) {
+		return ErrChecksum
+	}
+	f.fencesAt = int64(binary.LittleEndian.Uint64(b[0:]))
+	f.hoursAt = int64(binary.LittleEndian.Uint64(b[8:]))
+	f.fileSize = int64(binary.LittleEndian.Uint64(b[16:]))
+	f.fences = binary.LittleEndian.Uint32(b[24:])
+	f.hours = binary.LittleEndian.Uint32(b[28:])
+	f.directoryCRC = binary.LittleEndian.Uint32(b[32:])
+	return nil
+}
+
+// crcExcept is the checksum of b with the bytes [from, to) taken as zero.
+func crcExcept(b []byte, from, to int) uint32 {
+	var zero [4]byte
+	crc := crc32.Update(0, castagnoli, b[:from])
+	crc = crc32.Update(crc, castagnoli, zero[:to-from])
+	return crc32.Update(crc, castagnoli, b[to:])
+}

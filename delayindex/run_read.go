@@ -1,0 +1,189 @@
+package delayindex
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+)
+
+// run is an open run file. It is immutable; the counted references keep the
+// file open, and on disk when it was dropped.
+type run struct {
+	directory
+	path    string
+	f       *os.File
+	refs    atomic.Int32 // the index and each snapshot
+	dropped atomic.Bool  // unlink with the last reference
+}
+
+// openRun opens and checks the file of a registered run, except its entries.
+func openRun(dir string, lane uint8, want RunInfo) (*run, error) {
+	r := &run{path: filepath.Join(dir, runName(want.Start, want.End))}
+	r.info = want
+	r.refs.Store(1)
+	f, err := os.Open(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, r.damaged(0, fs.ErrNotExist)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open run: %w", err)
+	}
+	r.f = f
+	if err := r.load(lane); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return r, nil
+}
+
+// load reads header, footer and directory, each of which says how to read the
+// next; what they allocate is bounded by the size of the file.
+func (r *run) load(lane uint8) error {
+	st, err := r.f.Stat()
+	if err != nil {
+		return fmt.Errorf("open run: %w", err)
+	}
+	if st.Size() < minRunFileSize {
+		return r.damaged(st.Size(), ErrTruncated)
+	}
+	if err := r.loadHeader(lane, st.Size()); err != nil {
+		return err
+	}
+	foot, err := r.loadFooter(st.Size())
+	if err != nil {
+		return err
+	}
+	return r.loadDirectory(foot)
+}
+
+func (r *run) loadHeader(lane uint8, size int64) error {
+	b := make([]byte, headerSize)
+	if err := r.readAt(b, 0); err != nil {
+		return err
+	}
+	if string(b[:len(headerMagic)]) != headerMagic {
+		return r.damaged(0, ErrMagic)
+	}
+	if v := binary.LittleEndian.Uint16(b[8:]); v > runVersion {
+		return &VersionError{Path: r.path, Version: v}
+	} else if v < runVersion {
+		return r.damaged(8, ErrVersion)
+	}
+	var h header
+	if err := h.decode(b); err != nil {
+		return r.damaged(0, err)
+	}
+	if h.RunInfo != r.info || h.lane != lane {
+		return r.damaged(0, fmt.Errorf("%w: header is not that of the registered run", ErrLayout))
+	}
+	if err := h.validate(size); err != nil {
+		return r.damaged(0, err)
+	}
+	return nil
+}
+
+// validate checks a header's fields against each other and the file's size.
+func (h *header) validate(size int64) error {
+	switch {
+	case h.Start < 0 || h.End <= h.Start:
+		return fmt.Errorf("%w: lane range is empty", ErrLayout)
+	case h.Count < 1 || h.Count > maxRunEntries:
+		return fmt.Errorf("%w: %d entries", ErrLayout, h.Count)
+	case h.MinFireMs < 0 || h.MaxFireMs < h.MinFireMs || h.MaxFireMs > MaxFireMs:
+		return fmt.Errorf("%w: range of fire times", ErrLayout)
+	case footerFor(h.Count, 1).fileSize > size:
+		return fmt.Errorf("%w: %d entries do not fit", ErrTruncated, h.Count)
+	}
+	return nil
+}
+
+func (r *run) loadFooter(size int64) (footer, error) {
+	var foot footer
+	at := size - footerSize
+	b := make([]byte, footerSize)
+	if err := r.readAt(b, at); err != nil {
+		return foot, err
+	}
+	if err := foot.decode(b); err != nil {
+		return foot, r.damaged(at, err)
+	}
+	if int64(foot.hours) < 1 || int64(foot.hours) > min(r.info.Count, maxRunHours) {
+		return foot, r.damaged(at, fmt.Errorf("%w: %d hours", ErrLayout, foot.hours))
+	}
+	want := footerFor(r.info.Count, foot.hours)
+	want.directoryCRC = foot.directoryCRC
+	if foot != want || foot.fileSize != size {
+		return foot, r.damaged(at, fmt.Errorf("%w: footer does not fit the file", ErrLayout))
+	}
+	return foot, nil
+}
+
+func (r *run) loadDirectory(foot footer) error {
+	b := make([]byte, foot.fileSize-footerSize-foot.fencesAt)
+	if err := r.readAt(b, foot.fencesAt); err != nil {
+		return err
+	}
+	if crc32.Checksum(b, castagnoli) != foot.directoryCRC {
+		return r.damaged(foot.fencesAt, ErrChecksum)
+	}
+	if err := r.decode(b, foot.fences, foot.hours); err != nil {
+		return r.damaged(foot.fencesAt, err)
+	}
+	return nil
+}
+
+// readBlock reads block i into buf, verifies it, and returns its bytes.
+func (r *run) readBlock(i int64, buf *[blockBytes]byte) ([]byte, error) {
+	n := min(r.info.Count-i*blockEntries, blockEntries)
+	at := headerSize + i*blockBytes
+	raw := buf[:n*EntrySize]
+	if err := r.readAt(raw, at); err != nil {
+		return nil, err
+	}
+	if crc32.Checksum(raw, castagnoli) != r.fences[i].crc {
+		return nil, r.damaged(at, ErrChecksum)
+	}
+	return raw, nil
+}
+
+func (r *run) readAt(b []byte, off int64) error {
+	n, err := r.f.ReadAt(b, off)
+	if errors.Is(err, io.EOF) {
+		return r.damaged(off+int64(n), ErrTruncated)
+	}
+	if err != nil {
+		return fmt.Errorf("read run %s: %w", r.path, err)
+	}
+	return nil
+}
+
+func (r *run) damaged(off int64, err error) error {
+	return &CorruptionError{Path: r.path, Offset: off, Run: r.info, Err: err}
+}
+
+// overlaps reports whether the run may have entries in [from, to).
+func (r *run) overlaps(from, to uint64) bool {
+	return uint64(r.info.MaxFireMs) >= from && uint64(r.info.MinFireMs) < to
+}
+
+// acquire takes a reference; the caller knows that somebody holds one.
+func (r *run) acquire() { r.refs.Add(1) }
+
+// release gives up one reference; the last one closes the file and, if the run
+// was dropped, unlinks it. The unlink needs no directory sync: Open deletes
+// what a power loss brings back.
+func (r *run) release() error {
+	if r.refs.Add(-1) > 0 {
+		return nil
+	}
+	err := r.f.Close()
+	if r.dropped.Load() {
+		err = errors.Join(err, os.Remove(r.path))
+	}
+	return err
+}
