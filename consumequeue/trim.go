@@ -1,0 +1,117 @@
+package consumequeue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/duelog/duelog/internal/durable"
+)
+
+// TrimBefore raises Min to slot, at most to Visible, and unlinks the files that
+// are wholly below it and flushed. The newest file stays, so that an empty
+// queue still shows where it was. A file that cannot be unlinked is logged and
+// tried again by the next TrimBefore.
+func (q *Queue) TrimBefore(slot int64) {
+	q.io.Lock()
+	defer q.io.Unlock()
+	end := q.raiseMin(slot)
+	end -= end % q.set.fileEntries
+	if end <= q.unlinked {
+		return
+	}
+	if err := q.unlinkBelow(end); err != nil {
+		q.set.opts.Logger.Warn("cannot remove old consume queue files; they only take space",
+			"topic", q.Topic(), "queue", q.ID(), "err", err)
+		return
+	}
+	q.unlinked = end
+}
+
+// raiseMin returns the slot below which nobody needs the files.
+func (q *Queue) raiseMin(slot int64) int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return 0
+	}
+	q.min.Store(max(q.min.Load(), min(slot, q.visible.Load())))
+	return min(q.min.Load(), q.synced)
+}
+
+// unlinkBelow removes files in order, oldest first, and makes that durable: a
+// gap in the middle of the files would look like damage. io is held.
+func (q *Queue) unlinkBelow(end int64) error {
+	bases, err := q.listFiles()
+	if err != nil {
+		return err
+	}
+	removed := false
+	for i, base := range bases {
+		if base >= end || i == len(bases)-1 {
+			break
+		}
+		if err := os.Remove(q.path(base)); err != nil {
+			return err
+		}
+		q.set.files.drop(func(k fileKey) bool { return k == fileKey{q, base} })
+		removed = true
+	}
+	if !removed {
+		return nil
+	}
+	return durable.SyncDir(q.dir)
+}
+
+// Delete removes the queue and its files for ever; the caller has made sure
+// that no checkpoint names it any more. Afterwards reads get ErrClosed, and
+// entries that are still put go nowhere. The set can open the queue anew. After
+// an error Delete can be called again.
+func (q *Queue) Delete() error {
+	if err := q.remove(); err != nil {
+		return fmt.Errorf("delete queue %d of %s: %w", q.ID(), q.Topic(), err)
+	}
+	q.set.forget(q)
+	return nil
+}
+
+func (q *Queue) remove() error {
+	q.io.Lock()
+	defer q.io.Unlock()
+	if q.deleted {
+		return nil
+	}
+	q.discard()
+	if err := os.RemoveAll(q.dir); err != nil {
+		return err
+	}
+	q.set.files.drop(func(k fileKey) bool { return k.queue == q })
+	if err := q.syncRemoval(); err != nil {
+		return err
+	}
+	q.deleted = true
+	return nil
+}
+
+// syncRemoval makes it durable that the queue's directory is gone, and takes
+// that of the topic along if it is empty.
+func (q *Queue) syncRemoval() error {
+	topicDir := filepath.Dir(q.dir)
+	err := durable.SyncDir(topicDir)
+	if errors.Is(err, fs.ErrNotExist) { // never flushed, or the topic's last queue is gone
+		return nil
+	}
+	return errors.Join(err, removeEmpty(topicDir))
+}
+
+// removeEmpty removes dir unless something is in it.
+func removeEmpty(dir string) error {
+	names, err := os.ReadDir(dir)
+	if err != nil || len(names) > 0 {
+		return err
+	}
+	_ = os.Remove(dir) // loses against a queue that is created now
+	return nil
+}
