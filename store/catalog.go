@@ -1,0 +1,200 @@
+package store
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
+)
+
+// manifestLimit is the size at which the MANIFEST is rewritten as a snapshot.
+const manifestLimit = 4 << 20
+
+// mark says which index entries are done (I2): those with a fire time up to
+// firedMs whose offset lies below absorbed of their lane.
+type mark struct {
+	firedMs  int64
+	absorbed [laneCount]int64
+	// journal is the end of the fire journal at the mark; every batch before it
+	// fired entries that the mark covers. Not part of the operation on disk.
+	journal int64
+}
+
+// done reports whether an entry is covered by the mark.
+func (m *mark) done(fireMs int64, loc commitlog.Loc) bool {
+	return fireMs <= m.firedMs && loc.Offset() < m.absorbed[loc.Lane()]
+}
+
+// replayPoint is where recovery starts to put consume queue slots again.
+type replayPoint struct {
+	journal int64 // offset in the fire journal
+	lane0   int64 // offset in lane 0
+}
+
+type queueKey struct {
+	topic string
+	num   int32
+}
+
+type queueState struct {
+	key       queueKey
+	min, next int64 // slots that the queue's files held at the checkpoint
+}
+
+// catalogState is what the edits of the MANIFEST add up to.
+type catalogState struct {
+	segments  map[uint8]map[int64]commitlog.SegmentInfo // lane, base
+	runs      map[uint8][]delayindex.RunInfo            // by lane, in Start order
+	indexed   map[uint8]int64
+	queues    map[uint32]queueState
+	nextQueue uint32
+	mark      mark
+	replay    replayPoint
+}
+
+func newCatalogState() *catalogState {
+	return &catalogState{
+		segments:  map[uint8]map[int64]commitlog.SegmentInfo{},
+		runs:      map[uint8][]delayindex.RunInfo{},
+		indexed:   map[uint8]int64{},
+		queues:    map[uint32]queueState{},
+		nextQueue: 1,
+	}
+}
+
+func (st *catalogState) putSegment(lane uint8, s commitlog.SegmentInfo) {
+	if st.segments[lane] == nil {
+		st.segments[lane] = map[int64]commitlog.SegmentInfo{}
+	}
+	st.segments[lane][s.Base] = s
+}
+
+func (st *catalogState) laneSegments(lane uint8) []commitlog.SegmentInfo {
+	return slices.SortedFunc(maps.Values(st.segments[lane]), func(a, b commitlog.SegmentInfo) int {
+		return cmp.Compare(a.Base, b.Base)
+	})
+}
+
+func (st *catalogState) putRun(lane uint8, r delayindex.RunInfo) {
+	runs := append(st.runs[lane], r)
+	slices.SortFunc(runs, func(a, b delayindex.RunInfo) int { return cmp.Compare(a.Start, b.Start) })
+	st.runs[lane] = runs
+}
+
+func (st *catalogState) dropRun(lane uint8, start, end int64) {
+	st.runs[lane] = slices.DeleteFunc(st.runs[lane], func(r delayindex.RunInfo) bool {
+		return r.Start == start && r.End == end
+	})
+}
+
+// snapshot returns edits that rebuild st from nothing, each of bounded size.
+func (st *catalogState) snapshot() [][]byte {
+	const editBytes = 1 << 20
+	var out [][]byte
+	var e edit
+	next := func() {
+		if len(e) >= editBytes {
+			out, e = append(out, e), nil
+		}
+	}
+	for id, q := range st.queues {
+		e.queue(id, q.key)
+		e.queueExtent(id, q.min, q.next)
+		next()
+	}
+	for lane, segs := range st.segments {
+		for _, s := range segs {
+			e.segment(lane, s)
+			next()
+		}
+	}
+	for lane, runs := range st.runs {
+		for _, r := range runs {
+			e.run(lane, r)
+			next()
+		}
+	}
+	for lane, upTo := range st.indexed {
+		e.indexed(lane, upTo)
+	}
+	e.nextQueue(st.nextQueue)
+	e.mark(st.mark)
+	e.replay(st.replay)
+	return append(out, e)
+}
+
+// catalog is the MANIFEST and what it says. All methods are safe for
+// concurrent use; commit returns after the edit is durable.
+type catalog struct {
+	mu    sync.Mutex
+	m     *manifest
+	state *catalogState
+}
+
+// openCatalog opens the MANIFEST of the store in dir. One that is missing where
+// there is data is not a new store: the queue ids of that data stand only in it.
+func openCatalog(dir string, log *slog.Logger) (*catalog, error) {
+	path := filepath.Join(dir, manifestName)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if found, _ := filepath.Glob(filepath.Join(dir, logDir, "*", "*")); len(found) > 0 {
+			return nil, fmt.Errorf("%s is missing, but %s holds messages: put the MANIFEST back from a copy of this directory", path, found[0])
+		}
+	}
+	m, records, err := openManifest(path)
+	if err != nil {
+		return nil, err
+	}
+	if m.dropped > 0 {
+		log.Warn("an unfinished append to the manifest is cut off; nothing that depended on it was acknowledged", "path", path, "bytes", m.dropped)
+	}
+	st := newCatalogState()
+	for i, rec := range records {
+		if err := edit(rec).apply(st); err != nil {
+			m.close()
+			return nil, fmt.Errorf("open %s: record %d: %w", path, i, err)
+		}
+	}
+	return &catalog{m: m, state: st}, nil
+}
+
+// commit makes e durable and applies it, all or nothing.
+func (c *catalog) commit(e edit) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.m.append(e); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	if err := e.apply(c.state); err != nil {
+		panic("BUG: own manifest edit: " + err.Error())
+	}
+	if c.m.size() < manifestLimit {
+		return nil
+	}
+	if err := c.m.rewrite(c.state.snapshot()); err != nil && !errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("rewrite manifest: %w", err)
+	}
+	return nil
+}
+
+// view runs f on the state; f must not keep references to its maps.
+func (c *catalog) view(f func(*catalogState)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(c.state)
+}
+
+func (c *catalog) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m.close()
+}

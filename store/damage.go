@@ -1,0 +1,39 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"github.com/duelog/duelog/delayindex"
+)
+
+// indexFailed stops the store for an error of the delay index. When a run turns
+// out to be damaged it is unregistered first, so that the next Open rebuilds it
+// from the commit log, which has all that it had.
+func (s *Store) indexFailed(err error) {
+	if gaveUp, gerr := s.giveUpDamaged(err); gerr != nil {
+		err = errors.Join(err, gerr)
+	} else if gaveUp {
+		err = fmt.Errorf("%w; the next start rebuilds it from the commit log", err)
+	}
+	s.fail(err)
+}
+
+// giveUpDamaged unregisters the run that err is about, and those behind it. It
+// reports whether there was one.
+func (s *Store) giveUpDamaged(err error) (bool, error) {
+	var bad *delayindex.CorruptionError
+	if s.catalog == nil || !errors.As(err, &bad) {
+		return false, nil
+	}
+	id, perr := strconv.Atoi(filepath.Base(filepath.Dir(bad.Path)))
+	if perr != nil || id < 0 || id >= laneCount || s.lanes[id] == nil {
+		return false, nil
+	}
+	var runs []delayindex.RunInfo
+	s.catalog.view(func(st *catalogState) { runs = append(runs, st.runs[uint8(id)]...) })
+	_, gerr := s.giveUpRuns(s.lanes[id], runs, bad.Run.Start)
+	return gerr == nil, gerr
+}

@@ -1,0 +1,72 @@
+// Package store is the engine's one door: it keeps messages on disk and makes
+// each one visible in its consume queue at its fire time, to the millisecond.
+// It knows nothing of networks or of any protocol; a payload is opaque to it.
+// A program that embeds it calls Open, Queue, Put and Queue.Read; the runnable
+// Example shows all of them.
+//
+// # Life of a message
+//
+//	Put ──> lane (commitlog) ──> durable ──┬─ due now ──> consume queue slot, acknowledged
+//	                                       └─ later ────> delay index entry, acknowledged
+//	                                                         │  (near wheel within the horizon)
+//	           visible <── consume queue <── journal batch <─┘  dispatcher, at the fire time
+//
+// A body is written once, to the lane of its delay class, and never moves while
+// a journal batch or a consume queue refers to it.
+//
+// # Promises
+//
+//   - Durability: Put returns (or completes) after the message is durable by the
+//     flush policy in force: commitlog.Sync means fdatasync, commitlog.Async means
+//     written to the page cache and synced within Options.FlushEvery.
+//   - Time: a message is never visible before its fire time by the machine's wall
+//     clock. A fire time that has passed makes it visible at once; one beyond
+//     Options.MaxDelay is refused with ErrTooFar and stores nothing.
+//   - Order: within a queue scheduled messages become visible in fire-time order,
+//     ties in arrival order. A message that arrives after its millisecond was
+//     fired comes as soon as it is durable.
+//   - Once: without a crash a message gets exactly one slot. After a crash it may
+//     fire again only if its first firing was not yet in a durable journal batch,
+//     in which case nobody saw it in Sync mode.
+//
+// # Invariants
+//
+//	I1 runs and memtables tile every lane exactly once.
+//	I2 an entry is done iff (fire <= F and its offset < A of its lane) or it stands in the journal.
+//	I3 a location in a queue or in the journal never moves.
+//	I4 a segment goes only when all its records are past fire + retention and no run refers to it.
+//	I5 nothing is mapped that is not allocated in full.
+//	I6 a queue slot is written once, with one location.
+//	I7 acknowledged means durable by the policy in force.
+//
+// # Crash argument
+//
+// Three facts in the MANIFEST say where recovery starts: per lane indexedUpTo
+// (everything before it is in a run or done), the mark {F, A[lane]} (I2) and the
+// replay point {J, C}: every journal batch before J and every lane-0 frame before
+// C is in synced consume queue files. Recovery scans each lane from
+// min(indexedUpTo, C) and the journal from J, rebuilds the memtables, puts the
+// queue slots again (idempotent, I6), and fires what is due and not done.
+//
+//   - Crash before a lane frame is durable: the frame is torn or absent, its Put was not acknowledged.
+//   - Crash between lane frame and anything else: the scan finds it, since indexedUpTo and C
+//     only ever move over frames whose index entries and queue slots are durable.
+//   - Crash after slots were given and before the journal batch is durable: nobody saw the slots
+//     (they become visible only after the batch), so giving them again is not seen either.
+//   - Crash after the journal batch: the replay puts exactly these slots, and I2 keeps the entries from firing again.
+//   - Slots whose lane-0 frame was lost while later slots of the queue are durable are filled
+//     with void entries, which readers skip; their Put was never acknowledged.
+//
+// The mark is taken by the dispatcher when everything absorbed and due is fired,
+// and only while the wall clock is not behind F, so it stays true across clock steps.
+//
+// # Goroutines and locks
+//
+// Each lane has one writer goroutine (package commitlog). The dispatcher runs on a
+// locked OS thread. The loader brings slices of the index into the near wheel. The
+// keeper does checkpoints, index flushes and retention. Close waits for all of them.
+//
+// Lock order, outermost first: registry.mu, catalog.mu, near.mu, the locks inside
+// delayindex, commitlog and consumequeue, Queue.watch. Nothing is fsynced and no
+// callback of the embedder runs under near.mu.
+package store

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
+)
+
+// An edit is one atomic change of the catalog: a sequence of operations, each a
+// byte that says which, then its fields, little endian. It is the payload of one
+// MANIFEST record. Part of the file format; do not change the numbers.
+const (
+	opSegment     = 1  // lane u8, base, end i64, sealed u8, records, maxStoreMs, maxFireMs, createdMs, lastStoreMs i64
+	opSegmentGone = 2  // lane u8, base i64
+	opRun         = 3  // lane u8, start, end, count, minFireMs, maxFireMs i64
+	opRunGone     = 4  // lane u8, start, end i64
+	opIndexed     = 5  // lane u8, upTo i64
+	opQueue       = 6  // id u32, num i32, topicLen u16, topic
+	opQueueGone   = 7  // id u32
+	opQueueExtent = 8  // id u32, min, next i64
+	opMark        = 9  // firedMs i64, lanes u8, then per lane: absorbed i64
+	opReplay      = 10 // journal i64, lane0 i64
+	opNextQueue   = 11 // id u32
+	maxTopicBytes = 1<<16 - 1
+)
+
+var errEdit = errors.New("malformed manifest edit")
+
+type edit []byte
+
+func (e *edit) ints(vs ...int64) {
+	for _, v := range vs {
+		*e = binary.LittleEndian.AppendUint64(*e, uint64(v))
+	}
+}
+
+func (e *edit) segment(lane uint8, s commitlog.SegmentInfo) {
+	*e = append(*e, opSegment, lane)
+	e.ints(s.Base, s.End)
+	sealed := byte(0)
+	if s.Sealed {
+		sealed = 1
+	}
+	*e = append(*e, sealed)
+	e.ints(s.Records, s.MaxStoreMs, s.MaxFireMs, s.CreatedMs, s.LastStoreMs)
+}
+
+func (e *edit) segmentGone(lane uint8, base int64) {
+	*e = append(*e, opSegmentGone, lane)
+	e.ints(base)
+}
+
+func (e *edit) run(lane uint8, r delayindex.RunInfo) {
+	*e = append(*e, opRun, lane)
+	e.ints(r.Start, r.End, r.Count, r.MinFireMs, r.MaxFireMs)
+}
+
+func (e *edit) runGone(lane uint8, r delayindex.RunInfo) {
+	*e = append(*e, opRunGone, lane)
+	e.ints(r.Start, r.End)
+}
+
+func (e *edit) indexed(lane uint8, upTo int64) {
+	*e = append(*e, opIndexed, lane)
+	e.ints(upTo)
+}
+
+func (e *edit) queue(id uint32, k queueKey) {
+	*e = binary.LittleEndian.AppendUint32(append(*e, opQueue), id)
+	*e = binary.LittleEndian.AppendUint32(*e, uint32(k.num))
+	*e = binary.LittleEndian.AppendUint16(*e, uint16(len(k.topic)))
+	*e = append(*e, k.topic...)
+}
+
+func (e *edit) queueGone(id uint32) {
+	*e = binary.LittleEndian.AppendUint32(append(*e, opQueueGone), id)
+}
+
+func (e *edit) queueExtent(id uint32, lo, next int64) {
+	*e = binary.LittleEndian.AppendUint32(append(*e, opQueueExtent), id)
+	e.ints(lo, next)
+}
+
+func (e *edit) nextQueue(id uint32) {
+	*e = binary.LittleEndian.AppendUint32(append(*e, opNextQueue), id)
+}
+
+func (e *edit) mark(m mark) {
+	*e = append(*e, opMark)
+	e.ints(m.firedMs)
+	*e = append(*e, laneCount)
+	e.ints(m.absorbed[:]...)
+}
+
+func (e *edit) replay(r replayPoint) {
+	*e = append(*e, opReplay)
+	e.ints(r.journal, r.lane0)
+}
+
+// apply carries out the operations of one edit on st. It trusts nothing: a
+// short or unknown operation is an error and leaves st partly changed.
+func (e edit) apply(st *catalogState) error {
+	r := editReader{b: e}
+	for len(r.b) > 0 && r.err == nil {
+		r.applyOne(st)
+	}
+	return r.err
+}
+
+type editReader struct {
+	b   []byte
+	err error
+}
+
+func (r *editReader) take(n int) []byte {
+	if len(r.b) < n {
+		r.b, r.err = nil, fmt.Errorf("%w: operation cut short", errEdit)
+		return make([]byte, n)
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *editReader) u8() uint8   { return r.take(1)[0] }
+func (r *editReader) u16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
+func (r *editReader) u32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
+func (r *editReader) i64() int64  { return int64(binary.LittleEndian.Uint64(r.take(8))) }
+
+func (r *editReader) applyOne(st *catalogState) {
+	switch op := r.u8(); op {
+	case opSegment:
+		lane := r.u8()
+		st.putSegment(lane, r.segment())
+	case opSegmentGone:
+		lane := r.u8()
+		delete(st.segments[lane], r.i64())
+	case opRun:
+		lane := r.u8()
+		st.putRun(lane, delayindex.RunInfo{Start: r.i64(), End: r.i64(), Count: r.i64(), MinFireMs: r.i64(), MaxFireMs: r.i64()})
+	case opRunGone:
+		lane := r.u8()
+		st.dropRun(lane, r.i64(), r.i64())
+	case opIndexed:
+		lane := r.u8()
+		st.indexed[lane] = r.i64()
+	case opQueue:
+		r.applyQueue(st)
+	case opQueueGone:
+		delete(st.queues, r.u32())
+	case opQueueExtent:
+		id, lo, next := r.u32(), r.i64(), r.i64()
+		if q, ok := st.queues[id]; ok {
+			q.min, q.next = lo, next
+			st.queues[id] = q
+		}
+	case opMark:
+		r.applyMark(st)
+	case opReplay:
+		st.replay = replayPoint{journal: r.i64(), lane0: r.i64()}
+	case opNextQueue:
+		st.nextQueue = max(st.nextQueue, r.u32())
+	default:
+		r.err = fmt.Errorf("%w: unknown operation %d", errEdit, op)
+	}
+}
+
+func (r *editReader) segment() commitlog.SegmentInfo {
+	s := commitlog.SegmentInfo{Base: r.i64(), End: r.i64()}
+	s.Sealed = r.u8() == 1
+	s.Records, s.MaxStoreMs, s.MaxFireMs = r.i64(), r.i64(), r.i64()
+	s.CreatedMs, s.LastStoreMs = r.i64(), r.i64()
+	return s
+}
+
+func (r *editReader) applyQueue(st *catalogState) {
+	id := r.u32()
+	num := int32(r.u32())
+	topic := string(r.take(int(r.u16())))
+	if r.err == nil {
+		st.queues[id] = queueState{key: queueKey{topic, num}}
+		st.nextQueue = max(st.nextQueue, id+1)
+	}
+}
+
+func (r *editReader) applyMark(st *catalogState) {
+	m := mark{firedMs: r.i64()}
+	n := int(r.u8())
+	if n > laneCount {
+		r.err = fmt.Errorf("%w: mark of %d lanes, this version knows %d", errEdit, n, laneCount)
+		return
+	}
+	for i := range n {
+		m.absorbed[i] = r.i64()
+	}
+	st.mark = m
+}

@@ -1,0 +1,88 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
+)
+
+func sampleEdit() edit {
+	var e edit
+	e.queue(7, queueKey{"orders", 3})
+	e.queueExtent(7, 1, 2)
+	e.segment(1, commitlog.SegmentInfo{Base: 4096, End: 5000, Sealed: true, Records: 3, MaxStoreMs: 4, MaxFireMs: 5, CreatedMs: 6, LastStoreMs: 7})
+	e.run(2, delayindex.RunInfo{Start: 1, End: 2, Count: 3, MinFireMs: 4, MaxFireMs: 5})
+	e.indexed(2, 2)
+	e.mark(mark{firedMs: 8, absorbed: [laneCount]int64{1, 2, 3, 4}})
+	e.replay(replayPoint{journal: 9, lane0: 10})
+	e.nextQueue(20)
+	return e
+}
+
+func TestEditsAddUpToTheStateTheyDescribe(t *testing.T) {
+	want := newCatalogState()
+	require.NoError(t, sampleEdit().apply(want))
+	require.Equal(t, queueState{key: queueKey{"orders", 3}, min: 1, next: 2}, want.queues[7])
+	require.EqualValues(t, 20, want.nextQueue)
+	got := newCatalogState()
+	for _, e := range want.snapshot() {
+		require.NoError(t, edit(e).apply(got))
+	}
+	require.Equal(t, want, got)
+
+	var gone edit
+	gone.queueGone(7)
+	gone.segmentGone(1, 4096)
+	gone.runGone(2, delayindex.RunInfo{Start: 1, End: 2})
+	require.NoError(t, gone.apply(got))
+	require.Empty(t, got.queues)
+	require.Empty(t, got.segments[1])
+	require.Empty(t, got.runs[2])
+	require.EqualValues(t, 20, got.nextQueue, "ids are never given twice")
+}
+
+func TestEditCutShortAnywhereIsAnError(t *testing.T) {
+	whole := sampleEdit()
+	for n := range whole {
+		if err := whole[:n].apply(newCatalogState()); err != nil {
+			require.ErrorIs(t, err, errEdit, "cut at %d", n)
+		}
+	}
+	require.ErrorIs(t, edit{99}.apply(newCatalogState()), errEdit)
+}
+
+func FuzzEdit(f *testing.F) {
+	f.Add([]byte(sampleEdit()))
+	f.Add([]byte{opMark, 0, 0, 0, 0, 0, 0, 0, 0, 200})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		st := newCatalogState()
+		if edit(b).apply(st) != nil {
+			return
+		}
+		again := newCatalogState()
+		for _, e := range st.snapshot() {
+			require.NoError(t, edit(e).apply(again))
+		}
+	})
+}
+
+func FuzzJournalFrame(f *testing.F) {
+	one := appendFiring(nil, &firing{loc: 1, slot: 2, queue: 3, size: 4, tag: 5})
+	f.Add(one, 1)
+	f.Add(one[:27], 1)
+	f.Add(one, 2)
+	f.Fuzz(func(t *testing.T, b []byte, n int) {
+		seen := 0
+		err := eachFiring(&commitlog.Frame{Payload: b, Records: n}, func(x firing) error {
+			require.Equal(t, b[seen*journalEntrySize:(seen+1)*journalEntrySize], appendFiring(nil, &x))
+			seen++
+			return nil
+		})
+		if err == nil {
+			require.Equal(t, n, seen)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/duelog/duelog/delayindex"
+)
+
+const (
+	// defaultHorizon is how far ahead of now the wheel is loaded. The next step
+	// comes when less than half of it is left.
+	defaultHorizon = 90 * time.Second
+	loadBlock      = 4096
+)
+
+// horizonLowMs is how far ahead the horizon is when the next step is due.
+func (s *Store) horizonLowMs() int64 { return s.opts.horizon.Milliseconds() / 2 }
+
+// load brings the delay index into the near wheel, a step at a time. One
+// goroutine owns it; it is kicked by the dispatcher.
+func (s *Store) load() {
+	defer s.wg.Done()
+	for {
+		for s.horizonIsLow() {
+			if err := s.loadStep(); err != nil {
+				s.indexFailed(fmt.Errorf("load delay index: %w", err))
+				return
+			}
+			s.clock.wake()
+		}
+		select {
+		case <-s.stop:
+			return
+		case <-s.loaderKick:
+		}
+	}
+}
+
+// horizonIsLow reports whether there is something to load and room for it.
+func (s *Store) horizonIsLow() bool {
+	if s.closed.Load() {
+		return false
+	}
+	now := s.clock.NowMs()
+	s.near.mu.Lock()
+	defer s.near.mu.Unlock()
+	return s.near.horizonMs < now+s.horizonLowMs() && s.near.count < s.opts.NearEntries/2
+}
+
+// loadStep raises the horizon by as much as fits and loads up to it.
+func (s *Store) loadStep() error {
+	s.near.mu.Lock()
+	from := s.near.horizonMs
+	room := int64(s.opts.NearEntries - s.near.count)
+	s.near.mu.Unlock()
+
+	to, streamed := s.chooseStep(from, room)
+	snaps := s.raiseHorizon(to)
+	it := mergeSnapshots(snaps, from, to)
+	if streamed {
+		s.near.mu.Lock()
+		s.near.bucket(from / 1000).stream = it
+		s.near.mu.Unlock()
+	} else if err := s.fill(it); err != nil {
+		return err
+	}
+	s.near.mu.Lock()
+	s.near.loadedMs = to
+	s.near.mu.Unlock()
+	return nil
+}
+
+// chooseStep halves the step until its entries fit; a single second that does
+// not fit is streamed.
+func (s *Store) chooseStep(from, room int64) (to int64, streamed bool) {
+	target := (s.clock.NowMs() + s.opts.horizon.Milliseconds()) / 1000
+	// After a step of the clock the target is far: no more than a wheel at once.
+	secs := max(min(target-from/1000, s.opts.horizon.Milliseconds()/1000), 1)
+	snaps := s.snapshots()
+	defer releaseAll(snaps)
+	for {
+		to = from + secs*1000
+		var n int64
+		for _, sn := range snaps {
+			n += sn.Count(from, to)
+		}
+		if n <= room {
+			return to, false
+		}
+		if secs == 1 {
+			return to, n > int64(s.opts.NearEntries)/2
+		}
+		secs /= 2
+	}
+}
+
+// raiseHorizon lets arrivals before to come to the wheel from now on and
+// returns what was in the index until now.
+func (s *Store) raiseHorizon(to int64) []*delayindex.Snapshot {
+	s.near.mu.Lock()
+	defer s.near.mu.Unlock()
+	s.near.horizonMs = to
+	return s.snapshots()
+}
+
+func (s *Store) snapshots() []*delayindex.Snapshot {
+	snaps := make([]*delayindex.Snapshot, 0, laneCount)
+	for _, l := range s.lanes {
+		snaps = append(snaps, l.index.Snapshot())
+	}
+	return snaps
+}
+
+func releaseAll(snaps []*delayindex.Snapshot) {
+	for _, sn := range snaps {
+		sn.Release()
+	}
+}
+
+// fill reads it to its end into the wheel.
+func (s *Store) fill(it delayindex.Iterator) error {
+	defer it.Close()
+	block := make([]delayindex.Entry, loadBlock)
+	for {
+		n, err := it.Next(block)
+		if err != nil || n == 0 {
+			return err
+		}
+		s.near.mu.Lock()
+		s.near.loadLocked(block[:n])
+		s.near.mu.Unlock()
+	}
+}
+
+// mergeSnapshots iterates over all lanes in fire-time order; closing it
+// releases the snapshots.
+func mergeSnapshots(snaps []*delayindex.Snapshot, from, to int64) delayindex.Iterator {
+	its := make([]delayindex.Iterator, 0, len(snaps))
+	for _, sn := range snaps {
+		its = append(its, sn.Iter(from, to))
+	}
+	return &snapshotIterator{Iterator: delayindex.Merge(its...), snaps: snaps}
+}
+
+type snapshotIterator struct {
+	delayindex.Iterator
+	snaps []*delayindex.Snapshot
+}
+
+func (it *snapshotIterator) Close() {
+	it.Iterator.Close()
+	releaseAll(it.snaps)
+}

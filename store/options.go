@@ -1,0 +1,137 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/segment"
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxDelay           = 366 * 24 * time.Hour
+	DefaultRetention          = 72 * time.Hour
+	DefaultScheduledRetention = 48 * time.Hour
+	DefaultCheckpointEvery    = 10 * time.Second
+	DefaultCheckpointBytes    = 256 << 20
+	DefaultFlushEvery         = 200 * time.Millisecond
+	DefaultSegmentSize        = 1 << 30
+	DefaultDelaySegmentSize   = 256 << 20
+	DefaultJournalSegmentSize = 64 << 20
+	DefaultMemtableEntries    = 2 << 20
+	DefaultMemtableBytes      = 256 << 20
+	DefaultMemtableAge        = 10 * time.Minute
+	DefaultNearEntries        = 8 << 20
+	DefaultFireBatch          = 8 << 10
+)
+
+// Options of Open. The zero value of every field means its default; nil
+// Options are allowed.
+type Options struct {
+	// Flush says when a Put is acknowledged; zero is commitlog.Sync.
+	Flush commitlog.FlushPolicy
+	// FlushEvery bounds the loss window of commitlog.Async.
+	FlushEvery time.Duration
+	// Writer says how segments are written; zero is segment.Pwrite.
+	Writer segment.Writer
+
+	// MaxDelay is how far ahead of now a fire time may lie.
+	MaxDelay time.Duration
+	// Retention keeps messages without a fire time for this long after they were stored.
+	Retention time.Duration
+	// ScheduledRetention keeps scheduled messages for this long after their fire time.
+	ScheduledRetention time.Duration
+
+	// SegmentSize is the bytes per file of lane 0, DelaySegmentSize of the other lanes,
+	// JournalSegmentSize of the fire journal. Multiples of 4096.
+	SegmentSize        int64
+	DelaySegmentSize   int64
+	JournalSegmentSize int64
+
+	// A memtable of the delay index is flushed to a run when it holds MemtableEntries,
+	// covers MemtableBytes of its lane (which is what recovery has to read again), or is
+	// MemtableAge old.
+	MemtableEntries int
+	MemtableBytes   int64
+	MemtableAge     time.Duration
+
+	// A checkpoint is written each CheckpointEvery, or after CheckpointBytes of appends.
+	CheckpointEvery time.Duration
+	CheckpointBytes int64
+
+	// NearEntries bounds the entries (32 bytes each) that are loaded from the index
+	// into the near wheel at once. Messages that arrive for the next seconds come on top.
+	NearEntries int
+	// FireBatch is the most entries in one journal batch, at most 65535.
+	FireBatch int
+
+	// Logger receives what an operator should know; nil discards it.
+	Logger *slog.Logger
+	// Registerer receives the metrics; nil keeps them unregistered.
+	Registerer prometheus.Registerer
+
+	// These are replaced by tests that run in fake time: the clock, how often the
+	// keeper looks, and how far ahead the near wheel is loaded.
+	clock      clock
+	keeperTick time.Duration
+	horizon    time.Duration
+}
+
+// EnsureDefaults replaces zero fields by their defaults.
+func (o *Options) EnsureDefaults() {
+	setDefault(&o.FlushEvery, DefaultFlushEvery)
+	setDefault(&o.MaxDelay, DefaultMaxDelay)
+	setDefault(&o.Retention, DefaultRetention)
+	setDefault(&o.ScheduledRetention, DefaultScheduledRetention)
+	setDefault(&o.SegmentSize, DefaultSegmentSize)
+	setDefault(&o.DelaySegmentSize, DefaultDelaySegmentSize)
+	setDefault(&o.JournalSegmentSize, DefaultJournalSegmentSize)
+	setDefault(&o.MemtableEntries, DefaultMemtableEntries)
+	setDefault(&o.MemtableBytes, DefaultMemtableBytes)
+	setDefault(&o.MemtableAge, DefaultMemtableAge)
+	setDefault(&o.CheckpointEvery, DefaultCheckpointEvery)
+	setDefault(&o.CheckpointBytes, DefaultCheckpointBytes)
+	setDefault(&o.NearEntries, DefaultNearEntries)
+	setDefault(&o.FireBatch, DefaultFireBatch)
+	setDefault(&o.keeperTick, time.Second)
+	setDefault(&o.horizon, defaultHorizon)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate reports the first field that no store can work with.
+func (o *Options) Validate() error {
+	for name, size := range map[string]int64{
+		"SegmentSize": o.SegmentSize, "DelaySegmentSize": o.DelaySegmentSize, "JournalSegmentSize": o.JournalSegmentSize,
+	} {
+		if size < 64<<10 || size%4096 != 0 {
+			return fmt.Errorf("%s is %d: it must be a multiple of 4096 of at least 65536 bytes", name, size)
+		}
+	}
+	if o.FireBatch < 1 || o.FireBatch > 65535 {
+		return fmt.Errorf("FireBatch is %d: it must lie between 1 and 65535", o.FireBatch)
+	}
+	if int64(o.FireBatch)*journalEntrySize+4096 > o.JournalSegmentSize {
+		return fmt.Errorf("FireBatch %d does not fit a journal segment of %d bytes", o.FireBatch, o.JournalSegmentSize)
+	}
+	if o.MaxDelay < 0 || o.Retention < 0 || o.ScheduledRetention < 0 {
+		return errors.New("MaxDelay, Retention and ScheduledRetention must not be negative")
+	}
+	if o.NearEntries < 1024 {
+		return fmt.Errorf("NearEntries is %d: it must be at least 1024", o.NearEntries)
+	}
+	return nil
+}

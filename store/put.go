@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/duelog/duelog/commitlog"
+)
+
+// Message is what Put stores.
+type Message struct {
+	Queue *Queue
+	// FireMs is the wall-clock time, in ms since 1970, at which the message becomes
+	// visible. A time that has passed, 0 included, means now.
+	FireMs int64
+	// Tag is handed back in Delivery for filtering; Key is kept in the delay index.
+	Tag, Key uint32
+	// Payload is opaque. It is copied before Put returns.
+	Payload []byte
+}
+
+// Result says where a message went.
+type Result struct {
+	Loc     commitlog.Loc
+	Slot    int64 // -1 while the message is pending
+	StoreMs int64
+	FireMs  int64 // 0 when the message was due at once
+	Size    int32
+}
+
+// Completer is told how an asynchronous Put ended. PutDone runs on the lane's
+// writer goroutine and must not block.
+type Completer interface {
+	PutDone(cookie uint64, r Result, err error)
+}
+
+// PutAsync hands m to its lane and returns; c.PutDone(cookie, ...) is called when
+// the message is durable by the flush policy, or failed. When PutAsync itself
+// returns an error nothing was stored and c is not called. It blocks only while
+// the lane has more bytes waiting than it may hold.
+func (s *Store) PutAsync(m *Message, c Completer, cookie uint64) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if m.Queue.deleted.Load() {
+		return ErrQueueDeleted
+	}
+	if err := s.refusing(); err != nil {
+		return err
+	}
+	rec := commitlog.Record{Queue: m.Queue.id, Tag: m.Tag, Key: m.Key, Payload: m.Payload}
+	lane := uint8(0)
+	if now := s.clock.NowMs(); m.FireMs > now {
+		if m.FireMs-now > s.maxDelayMs {
+			s.metrics.tooFar.Inc()
+			return fmt.Errorf("%w: at most %v", ErrTooFar, s.opts.MaxDelay)
+		}
+		rec.When, rec.Flags = m.FireMs, commitlog.FlagScheduled
+		lane = laneFor(m.FireMs - now)
+	}
+	p := completions.Get().(*completion)
+	p.c = c
+	if err := s.lanes[lane].log.Append(&rec, p, cookie); err != nil {
+		p.release()
+		if errors.Is(err, commitlog.ErrClosed) {
+			return ErrClosed
+		}
+		return err
+	}
+	return nil
+}
+
+// refusing returns why no message is taken at present, nil when one is.
+func (s *Store) refusing() error {
+	switch {
+	case s.diskFull.Load():
+		return ErrDiskFull
+	case s.failure.Load() != nil:
+		return fmt.Errorf("%w: %w", ErrReadOnly, s.Err())
+	}
+	return nil
+}
+
+// completion turns what the log says of a record into what Put's caller wants
+// to know. Pooled, so that the hot path allocates nothing.
+type completion struct{ c Completer }
+
+var completions = sync.Pool{New: func() any { return new(completion) }}
+
+func (p *completion) release() {
+	p.c = nil
+	completions.Put(p)
+}
+
+// Complete implements commitlog.Completer.
+func (p *completion) Complete(cookie uint64, it *commitlog.Item, storeMs int64, err error) {
+	c := p.c
+	p.release()
+	if err != nil {
+		c.PutDone(cookie, Result{}, err)
+		return
+	}
+	r := Result{Loc: it.Loc, Slot: it.When, StoreMs: storeMs, Size: it.Size}
+	if it.Flags&commitlog.FlagScheduled != 0 {
+		r.Slot, r.FireMs = -1, it.When
+	}
+	c.PutDone(cookie, r, nil)
+}
+
+// Put stores m and returns when it is durable by the flush policy. When ctx ends
+// first it returns ctx's error, and the message may or may not have been stored.
+func (s *Store) Put(ctx context.Context, m *Message) (Result, error) {
+	w := &waiter{done: make(chan struct{})}
+	if err := s.PutAsync(m, w, 0); err != nil {
+		return Result{}, err
+	}
+	select {
+	case <-w.done:
+		return w.result, w.err
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+}
+
+type waiter struct {
+	done   chan struct{}
+	result Result
+	err    error
+}
+
+func (w *waiter) PutDone(_ uint64, r Result, err error) {
+	w.result, w.err = r, err
+	close(w.done)
+}

@@ -1,0 +1,398 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/consumequeue"
+	"github.com/duelog/duelog/delayindex"
+)
+
+// recovery is the state of one Open. See the package comment for why it is right.
+type recovery struct {
+	s     *Store
+	st    *catalogState
+	mark  mark
+	fired map[commitlog.Loc]struct{} // of the journal from the replay point on
+	put   []putAgain                 // the slots that these firings fill
+	late  []delayindex.Entry         // not done although not after the mark
+	batch []delayindex.Entry
+	// lastFiredMs is the latest wall clock of a journal batch.
+	lastFiredMs int64
+	start       time.Time
+}
+
+// putAgain is a firing of the journal and its wall clock.
+type putAgain struct {
+	firing
+	firedMs int64
+}
+
+// recover brings the store to where it was and returns its dispatcher, ready
+// to run.
+func (s *Store) recover() (*dispatcher, error) {
+	r := &recovery{s: s, fired: map[commitlog.Loc]struct{}{}, start: time.Now()}
+	var err error
+	if s.catalog, err = openCatalog(s.dir, s.log); err != nil {
+		return nil, err
+	}
+	r.st = s.catalog.state
+	r.mark = r.st.mark
+	if r.mark.firedMs == 0 {
+		r.mark.firedMs = s.clock.NowMs() // a new store has fired all of the past
+	}
+	if s.queues, err = consumequeue.Open(filepath.Join(s.dir, queueDir), &consumequeue.Options{
+		Logger: s.log,
+		NeedFlush: func(*consumequeue.Queue) {
+			s.queuesFull.Store(true)
+			s.kickKeeper()
+		},
+	}); err != nil {
+		return nil, err
+	}
+	if err := s.registry.restore(r.st); err != nil {
+		return nil, err
+	}
+	if err := r.openJournal(); err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	for i := range s.lanes {
+		if err := r.openLane(uint8(i)); err != nil {
+			return nil, fmt.Errorf("open lane %d: %w", i, err)
+		}
+	}
+	if err := r.replayFirings(); err != nil {
+		return nil, err
+	}
+	if err := r.registerSegments(); err != nil {
+		return nil, err
+	}
+	s.sealQueues()
+	return r.startDispatcher()
+}
+
+// openJournal collects everything that was fired since the replay point.
+func (r *recovery) openJournal() error {
+	s := r.s
+	visit := func(f commitlog.Frame) error {
+		r.lastFiredMs = max(r.lastFiredMs, f.StoreMs)
+		return eachFiring(&f, func(x firing) error {
+			r.fired[x.loc] = struct{}{}
+			r.put = append(r.put, putAgain{x, f.StoreMs})
+			return nil
+		})
+	}
+	o := s.logOptions(journalLane, s.opts.JournalSegmentSize)
+	o.Reserve = true
+	o.Hooks = &lane{s: s, id: journalLane}
+	var err error
+	s.journalLog, _, err = commitlog.Open(filepath.Join(s.dir, journalDir), r.st.laneSegments(journalLane), r.st.replay.journal, visit, o)
+	return err
+}
+
+// replayFirings puts the slots of the journal again. With commitlog.Async a power
+// loss may leave firings of messages that the lane has lost. Their slots are void,
+// and their locations are never given to another message, which the journal would
+// say was fired.
+func (r *recovery) replayFirings() error {
+	var lost [laneCount]int64
+	for i := range r.put {
+		x := &r.put[i]
+		l, err := r.s.laneOf(x.loc)
+		if err != nil {
+			return fmt.Errorf("replay journal: %w: lane %d", err, x.loc.Lane())
+		}
+		e := consumequeue.Entry{Loc: uint64(x.loc), Size: x.size, Flags: consumequeue.FlagScheduled, Tag: x.tag, DeliverMs: x.firedMs}
+		if end := x.loc.Offset() + int64(x.size); end > l.log.Tail() {
+			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
+			lost[l.id] = max(lost[l.id], end)
+		} else {
+			l.log.KeepFor(x.loc.Offset(), x.firedMs)
+		}
+		r.restoreSlot(x.queue, x.slot, e)
+	}
+	r.put = nil
+	for id, end := range lost {
+		if end == 0 {
+			continue
+		}
+		r.s.log.Error("messages that had fired are lost: the machine stopped before asynchronous flush wrote them", "lane", id)
+		if err := r.s.lanes[id].log.SkipTo(end); err != nil {
+			return fmt.Errorf("replay journal: %w", err)
+		}
+		r.s.near.absorbed[id] = r.s.lanes[id].log.Tail()
+	}
+	return nil
+}
+
+// openLane scans what the checkpoint does not cover and rebuilds the memtable.
+func (r *recovery) openLane(id uint8) error {
+	s := r.s
+	l := &lane{s: s, id: id}
+	s.lanes[id] = l
+	indexed, err := r.openIndex(l)
+	if err != nil {
+		return err
+	}
+	from := indexed
+	if id == 0 {
+		from = min(from, r.st.replay.lane0)
+	}
+	visit := func(f commitlog.Frame) error { r.visitFrame(l, &f, indexed); return nil }
+	size := s.opts.DelaySegmentSize
+	if id == 0 {
+		size = s.opts.SegmentSize
+	}
+	o := s.logOptions(id, size)
+	o.Hooks = l
+	o.RollAfter = laneClasses[id].rollAfter
+	dir := filepath.Join(s.dir, logDir, strconv.Itoa(int(id)))
+	l.log, _, err = commitlog.Open(dir, r.st.laneSegments(id), from, visit, o)
+	if err != nil {
+		return err
+	}
+	s.near.absorbed[id] = l.log.Tail()
+	l.bornMs = s.clock.NowMs() // what recovery put into the memtable ages from now on
+	return nil
+}
+
+// registerSegments makes the catalog agree with the segments that are there:
+// those that were adopted come in, those that are missing go.
+func (r *recovery) registerSegments() error {
+	var e edit
+	agree := func(lane uint8, log *commitlog.Log) {
+		gone := maps.Clone(r.st.segments[lane])
+		for _, info := range log.Segments() {
+			if known, ok := gone[info.Base]; !ok || known != info {
+				e.segment(lane, info)
+			}
+			delete(gone, info.Base)
+		}
+		for base := range gone {
+			e.segmentGone(lane, base)
+		}
+	}
+	for _, l := range r.s.lanes {
+		agree(l.id, l.log)
+	}
+	agree(journalLane, r.s.journalLog)
+	if len(e) == 0 {
+		return nil
+	}
+	if err := r.s.catalog.commit(e); !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	return nil // the next checkpoint does it, when there is space
+}
+
+// openIndex opens the runs of a lane and returns up to where they reach. A
+// damaged run is given up, with those behind it: the log has what they had, and
+// the scan that follows brings it back.
+func (r *recovery) openIndex(l *lane) (indexed int64, err error) {
+	runs, indexed := r.st.runs[l.id], r.st.indexed[l.id]
+	dir := filepath.Join(r.s.dir, indexDir, strconv.Itoa(int(l.id)))
+	o := &delayindex.Options{Lane: l.id, MemtableEntries: r.s.opts.MemtableEntries, Logger: r.s.log}
+	for {
+		l.index, err = delayindex.Open(dir, runs, indexed, o)
+		var bad *delayindex.CorruptionError
+		if !errors.As(err, &bad) {
+			return indexed, err
+		}
+		r.s.log.Error("delay index run is damaged; it is rebuilt from the commit log", "error", err)
+		if runs, err = r.s.giveUpRuns(l, runs, bad.Run.Start); err != nil {
+			return 0, err
+		}
+		indexed = bad.Run.Start
+	}
+}
+
+// giveUpRuns unregisters the runs that begin at start or later and returns the others.
+func (s *Store) giveUpRuns(l *lane, runs []delayindex.RunInfo, start int64) ([]delayindex.RunInfo, error) {
+	var e edit
+	var kept []delayindex.RunInfo
+	for _, ri := range runs {
+		if ri.Start < start {
+			kept = append(kept, ri)
+			continue
+		}
+		e.runGone(l.id, ri)
+	}
+	e.indexed(l.id, start)
+	return kept, s.catalog.commit(e)
+}
+
+func (s *Store) logOptions(id uint8, size int64) *commitlog.Options {
+	return &commitlog.Options{
+		Lane: id, SegmentSize: size, Flush: s.opts.Flush, FlushEvery: s.opts.FlushEvery,
+		Writer: s.opts.Writer, Pool: s.pool, Now: s.clock.NowMs, Logger: s.log, IO: meteredIO{m: s.metrics},
+	}
+}
+
+// visitFrame puts the slots of due messages and indexes scheduled ones.
+func (r *recovery) visitFrame(l *lane, f *commitlog.Frame, indexed int64) {
+	r.batch = r.batch[:0]
+	for it := range f.Items() {
+		if it.Flags&commitlog.FlagScheduled == 0 {
+			r.restoreSlot(it.Queue, it.When, consumequeue.Entry{
+				Loc: uint64(it.Loc), Size: uint32(it.Size), Tag: it.Tag, DeliverMs: f.StoreMs,
+			})
+			continue
+		}
+		if it.Loc.Offset() >= indexed {
+			r.index(indexEntry(&it))
+		}
+	}
+	if f.End > indexed {
+		l.index.Add(r.batch, f.End)
+	}
+}
+
+// index adds an entry that the runs do not have. One that fired is kept out:
+// the journal says so until the replay point has passed it.
+func (r *recovery) index(e delayindex.Entry) {
+	if _, done := r.fired[commitlog.Loc(e.Loc)]; done || r.mark.done(e.FireMs(), commitlog.Loc(e.Loc)) {
+		return
+	}
+	r.batch = append(r.batch, e)
+	if e.FireMs() <= r.mark.firedMs {
+		r.late = append(r.late, e)
+	}
+}
+
+// restoreSlot puts a slot again; slots that the queue's files have are kept.
+func (r *recovery) restoreSlot(queue uint32, slot int64, e consumequeue.Entry) {
+	q := r.s.registry.byID(queue)
+	if q == nil {
+		return // the topic was deleted
+	}
+	if err := q.cq.Restore(slot, e); err != nil {
+		r.s.log.Error("queue slot of the log does not fit the queue and is left out", "topic", q.key.topic, "queue", q.key.num, "error", err)
+	}
+}
+
+func (s *Store) sealQueues() {
+	for _, q := range s.registry.all() {
+		if holes := q.cq.Seal(); holes > 0 {
+			s.log.Info("slots of messages that were never acknowledged are void", "topic", q.key.topic, "queue", q.key.num, "slots", holes)
+		}
+	}
+}
+
+// startDispatcher makes a dispatcher that first fires, in order, all that came
+// due while the store was down, streamed from the index however much it is.
+func (r *recovery) startDispatcher() (*dispatcher, error) {
+	s := r.s
+	r.mark.journal = r.st.replay.journal
+	d := newDispatcher(s, r.mark)
+	d.newestMs = r.lastFiredMs // no firing in the journal has a later fire time
+	if err := r.lateInRuns(); err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(r.late, func(a, b delayindex.Entry) int { return delayindex.Compare(&a, &b) })
+	d.due.addLate(r.late)
+
+	// Beyond the horizon nothing can have fired before, even if the clock was set back.
+	from := r.mark.firedMs + 1
+	horizon := (max(from, s.clock.NowMs(), r.lastFiredMs)/1000 + 1) * 1000
+	s.near.horizonMs, s.near.loadedMs, s.near.preparedMs = horizon, horizon, horizon
+	var it delayindex.Iterator = mergeSnapshots(s.snapshots(), from, horizon)
+	if len(r.fired) > 0 {
+		it = &unfiredIterator{Iterator: it, s: s, fired: r.fired}
+	}
+	d.due.addStream(it)
+	s.lastMark = mark{firedMs: r.mark.firedMs, absorbed: r.st.mark.absorbed, journal: r.st.replay.journal}
+	if err := s.countPending(r); err != nil {
+		return nil, err
+	}
+	s.log.Info("store recovered", "pending", s.Pending(), "late", len(r.late), "took", time.Since(r.start))
+	return d, nil
+}
+
+// lateInRuns finds the entries that the mark does not cover although their
+// time is not after it, in runs that were flushed before a later mark was kept.
+func (r *recovery) lateInRuns() error {
+	for _, l := range r.s.lanes {
+		covered := r.st.mark.absorbed[l.id]
+		beyond := slices.ContainsFunc(l.index.Runs(), func(ri delayindex.RunInfo) bool {
+			return ri.End > covered && ri.MinFireMs <= r.mark.firedMs
+		})
+		if !beyond {
+			continue
+		}
+		if err := r.lateIn(l, covered); err != nil {
+			return fmt.Errorf("read delay index of lane %d: %w", l.id, err)
+		}
+	}
+	return nil
+}
+
+func (r *recovery) lateIn(l *lane, covered int64) error {
+	snap := l.index.Snapshot()
+	defer snap.Release()
+	it := snap.Iter(0, r.mark.firedMs+1)
+	defer it.Close()
+	block := make([]delayindex.Entry, loadBlock)
+	for {
+		n, err := it.Next(block)
+		if err != nil || n == 0 {
+			return err
+		}
+		for _, e := range block[:n] {
+			off := commitlog.Loc(e.Loc).Offset()
+			_, fired := r.fired[commitlog.Loc(e.Loc)]
+			if off >= covered && off < l.index.IndexedUpTo() && !fired {
+				r.late = append(r.late, e)
+			}
+		}
+	}
+}
+
+// countPending starts the gauge of pending messages. What the journal fired
+// after the mark is still counted; unfiredIterator takes it off.
+func (s *Store) countPending(r *recovery) error {
+	n := int64(len(r.late))
+	snaps := s.snapshots()
+	defer releaseAll(snaps)
+	for _, sn := range snaps {
+		count, err := sn.CountExact(r.mark.firedMs+1, noDeadline)
+		if err != nil {
+			return fmt.Errorf("count pending messages: %w", err)
+		}
+		n += count
+	}
+	s.pending.Store(n)
+	return nil
+}
+
+// unfiredIterator leaves out what the journal says was fired.
+type unfiredIterator struct {
+	delayindex.Iterator
+	s     *Store
+	fired map[commitlog.Loc]struct{}
+}
+
+func (u *unfiredIterator) Next(dst []delayindex.Entry) (int, error) {
+	for {
+		n, err := u.Iterator.Next(dst)
+		if err != nil || n == 0 {
+			return n, err
+		}
+		kept := dst[:0]
+		for i := range n {
+			if _, done := u.fired[commitlog.Loc(dst[i].Loc)]; !done {
+				kept = append(kept, dst[i])
+			}
+		}
+		u.s.pending.Add(int64(len(kept) - n)) // countPending did not know better
+		if len(kept) > 0 {
+			return len(kept), nil
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package store
+
+// Classes of files in Stats.StoredBytes.
+const (
+	BytesLog = iota
+	BytesIndex
+	BytesJournal
+	BytesQueue
+	bytesClassCount
+)
+
+var bytesClasses = [bytesClassCount]string{"log", "index", "journal", "queue"}
+
+// Stats is a snapshot of what the store holds and how it keeps up.
+type Stats struct {
+	Pending     int64 // scheduled and not yet fired
+	Overdue     int64 // of these, in memory and due
+	BehindMs    int64 // how far firing is behind the wall clock; 0 when it keeps up
+	NearEntries int64 // index entries in the near wheel
+	DiskFull    bool
+	Failed      bool
+
+	// StoredBytes are bytes in use by class: BytesLog, BytesIndex, ...
+	StoredBytes [bytesClassCount]int64
+
+	// PayloadBytes were accepted, WrittenBytes written, by class, since the store was opened.
+	PayloadBytes int64
+	WrittenBytes [bytesClassCount]int64
+}
+
+// WriteAmplification is bytes written to all files per byte of payload, since
+// the store was opened; 0 before the first message.
+func (st *Stats) WriteAmplification() float64 {
+	if st.PayloadBytes == 0 {
+		return 0
+	}
+	total := int64(0)
+	for _, n := range st.WrittenBytes {
+		total += n
+	}
+	return float64(total) / float64(st.PayloadBytes)
+}
+
+// Stats returns figures that are each true at some moment of the call.
+func (s *Store) Stats() Stats {
+	st := Stats{
+		Pending:  s.Pending(),
+		Overdue:  s.overdue.Load(),
+		DiskFull: s.diskFull.Load(),
+		Failed:   s.failure.Load() != nil,
+	}
+	// A mark is published at least every maxWait while firing keeps up.
+	if behind := s.NowMs() - s.mark().firedMs; behind > 2*maxWait.Milliseconds() {
+		st.BehindMs = behind
+	}
+	s.near.mu.Lock()
+	st.NearEntries = int64(s.near.count)
+	s.near.mu.Unlock()
+	st.PayloadBytes = s.payloadBytes.Load()
+	for i := range st.WrittenBytes {
+		st.WrittenBytes[i] = s.written[i].Load()
+	}
+	s.addBytes(&st)
+	return st
+}
+
+func (s *Store) addBytes(st *Stats) {
+	for _, l := range s.lanes {
+		for _, info := range l.log.Segments() {
+			st.StoredBytes[BytesLog] += info.End - info.Base
+		}
+		for _, r := range l.index.Runs() {
+			st.StoredBytes[BytesIndex] += r.Count * 32
+		}
+	}
+	for _, info := range s.journalLog.Segments() {
+		st.StoredBytes[BytesJournal] += info.End - info.Base
+	}
+	for _, q := range s.registry.all() {
+		st.StoredBytes[BytesQueue] += (q.cq.Next() - q.cq.Min()) * 32
+	}
+}
