@@ -1,0 +1,177 @@
+package remoting
+
+import "strconv"
+
+// RequestName returns the protocol's name of a request code, or its number when
+// it has no name here. The set of names is bounded, so it can label a metric;
+// the numbers of unknown codes are chosen by peers and must not.
+func RequestName(code int32) string {
+	if name, ok := requestNames[code]; ok {
+		return name
+	}
+	return strconv.Itoa(int(code))
+}
+
+// KnownRequest reports whether RequestName has a name for code.
+func KnownRequest(code int32) bool {
+	_, ok := requestNames[code]
+	return ok
+}
+
+// ResponseName returns the protocol's name of a response code, or its number
+// when it has no name here.
+func ResponseName(code int32) string {
+	if name, ok := responseNames[code]; ok {
+		return name
+	}
+	return strconv.Itoa(int(code))
+}
+
+var requestNames = map[int32]string{
+	ReqSendMessage:                "SEND_MESSAGE",
+	ReqPullMessage:                "PULL_MESSAGE",
+	ReqQueryMessage:               "QUERY_MESSAGE",
+	ReqQueryConsumerOffset:        "QUERY_CONSUMER_OFFSET",
+	ReqUpdateConsumerOffset:       "UPDATE_CONSUMER_OFFSET",
+	ReqUpdateAndCreateTopic:       "UPDATE_AND_CREATE_TOPIC",
+	ReqUpdateAndCreateTopicList:   "UPDATE_AND_CREATE_TOPIC_LIST",
+	ReqGetAllTopicConfig:          "GET_ALL_TOPIC_CONFIG",
+	ReqUpdateBrokerConfig:         "UPDATE_BROKER_CONFIG",
+	ReqGetBrokerConfig:            "GET_BROKER_CONFIG",
+	ReqGetBrokerRuntimeInfo:       "GET_BROKER_RUNTIME_INFO",
+	ReqSearchOffsetByTimestamp:    "SEARCH_OFFSET_BY_TIMESTAMP",
+	ReqGetMaxOffset:               "GET_MAX_OFFSET",
+	ReqGetMinOffset:               "GET_MIN_OFFSET",
+	ReqGetEarliestMsgStoreTime:    "GET_EARLIEST_MSG_STORETIME",
+	ReqViewMessageByID:            "VIEW_MESSAGE_BY_ID",
+	ReqHeartBeat:                  "HEART_BEAT",
+	ReqUnregisterClient:           "UNREGISTER_CLIENT",
+	ReqConsumerSendMsgBack:        "CONSUMER_SEND_MSG_BACK",
+	ReqEndTransaction:             "END_TRANSACTION",
+	ReqGetConsumerListByGroup:     "GET_CONSUMER_LIST_BY_GROUP",
+	ReqCheckTransactionState:      "CHECK_TRANSACTION_STATE",
+	ReqNotifyConsumerIDsChanged:   "NOTIFY_CONSUMER_IDS_CHANGED",
+	ReqLockBatchMQ:                "LOCK_BATCH_MQ",
+	ReqUnlockBatchMQ:              "UNLOCK_BATCH_MQ",
+	ReqGetAllConsumerOffset:       "GET_ALL_CONSUMER_OFFSET",
+	ReqGetAllDelayOffset:          "GET_ALL_DELAY_OFFSET",
+	ReqCheckClientConfig:          "CHECK_CLIENT_CONFIG",
+	ReqGetTimerCheckPoint:         "GET_TIMER_CHECK_POINT",
+	ReqGetTimerMetrics:            "GET_TIMER_METRICS",
+	ReqPutKVConfig:                "PUT_KV_CONFIG",
+	ReqGetKVConfig:                "GET_KV_CONFIG",
+	ReqDeleteKVConfig:             "DELETE_KV_CONFIG",
+	ReqRegisterBroker:             "REGISTER_BROKER",
+	ReqUnregisterBroker:           "UNREGISTER_BROKER",
+	ReqGetRouteInfoByTopic:        "GET_ROUTEINFO_BY_TOPIC",
+	ReqGetBrokerClusterInfo:       "GET_BROKER_CLUSTER_INFO",
+	ReqUpdateSubscriptionGroup:    "UPDATE_AND_CREATE_SUBSCRIPTIONGROUP",
+	ReqGetAllSubscriptionGroup:    "GET_ALL_SUBSCRIPTIONGROUP_CONFIG",
+	ReqGetTopicStatsInfo:          "GET_TOPIC_STATS_INFO",
+	ReqGetConsumerConnectionList:  "GET_CONSUMER_CONNECTION_LIST",
+	ReqGetProducerConnectionList:  "GET_PRODUCER_CONNECTION_LIST",
+	ReqWipeWritePermOfBroker:      "WIPE_WRITE_PERM_OF_BROKER",
+	ReqGetAllTopicsFromNamesrv:    "GET_ALL_TOPIC_LIST_FROM_NAMESERVER",
+	ReqDeleteSubscriptionGroup:    "DELETE_SUBSCRIPTIONGROUP",
+	ReqGetConsumeStats:            "GET_CONSUME_STATS",
+	ReqDeleteTopicInBroker:        "DELETE_TOPIC_IN_BROKER",
+	ReqDeleteTopicInNamesrv:       "DELETE_TOPIC_IN_NAMESRV",
+	ReqRegisterTopicInNamesrv:     "REGISTER_TOPIC_IN_NAMESRV",
+	ReqGetKVListByNamespace:       "GET_KV_LIST_BY_NAMESPACE",
+	ReqResetConsumerClientOffset:  "RESET_CONSUMER_CLIENT_OFFSET",
+	ReqGetConsumerStatusFromCli:   "GET_CONSUMER_STATUS_FROM_CLIENT",
+	ReqInvokeBrokerResetOffset:    "INVOKE_BROKER_TO_RESET_OFFSET",
+	ReqInvokeBrokerConsumerStatus: "INVOKE_BROKER_TO_GET_CONSUMER_STATUS",
+	ReqGetTopicsByCluster:         "GET_TOPICS_BY_CLUSTER",
+	ReqUpdateSubscriptionGroups:   "UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST",
+	ReqQueryTopicConsumeByWho:     "QUERY_TOPIC_CONSUME_BY_WHO",
+	ReqQueryConsumeTimeSpan:       "QUERY_CONSUME_TIME_SPAN",
+	ReqGetSystemTopicsFromNS:      "GET_SYSTEM_TOPIC_LIST_FROM_NS",
+	ReqGetSystemTopicsFromBroker:  "GET_SYSTEM_TOPIC_LIST_FROM_BROKER",
+	ReqCleanExpiredConsumeQueue:   "CLEAN_EXPIRED_CONSUMEQUEUE",
+	ReqGetConsumerRunningInfo:     "GET_CONSUMER_RUNNING_INFO",
+	ReqConsumeMessageDirectly:     "CONSUME_MESSAGE_DIRECTLY",
+	ReqSendMessageV2:              "SEND_MESSAGE_V2",
+	ReqGetUnitTopicList:           "GET_UNIT_TOPIC_LIST",
+	ReqGetHasUnitSubTopicList:     "GET_HAS_UNIT_SUB_TOPIC_LIST",
+	ReqGetHasUnitSubUnunitTopic:   "GET_HAS_UNIT_SUB_UNUNIT_TOPIC_LIST",
+	ReqViewBrokerStatsData:        "VIEW_BROKER_STATS_DATA",
+	ReqCleanUnusedTopic:           "CLEAN_UNUSED_TOPIC",
+	ReqGetBrokerConsumeStats:      "GET_BROKER_CONSUME_STATS",
+	ReqUpdateNamesrvConfig:        "UPDATE_NAMESRV_CONFIG",
+	ReqGetNamesrvConfig:           "GET_NAMESRV_CONFIG",
+	ReqSendBatchMessage:           "SEND_BATCH_MESSAGE",
+	ReqQueryConsumeQueue:          "QUERY_CONSUME_QUEUE",
+	ReqQueryDataVersion:           "QUERY_DATA_VERSION",
+	ReqSendReplyMessage:           "SEND_REPLY_MESSAGE",
+	ReqSendReplyMessageV2:         "SEND_REPLY_MESSAGE_V2",
+	ReqPushReplyMessageToClient:   "PUSH_REPLY_MESSAGE_TO_CLIENT",
+	ReqAddWritePermOfBroker:       "ADD_WRITE_PERM_OF_BROKER",
+	ReqGetAllProducerInfo:         "GET_ALL_PRODUCER_INFO",
+	ReqDeleteExpiredCommitLog:     "DELETE_EXPIRED_COMMITLOG",
+	ReqQueryTopicsByConsumer:      "QUERY_TOPICS_BY_CONSUMER",
+	ReqQuerySubscription:          "QUERY_SUBSCRIPTION_BY_CONSUMER",
+	ReqGetTopicConfig:             "GET_TOPIC_CONFIG",
+	ReqGetSubscriptionGroupConfig: "GET_SUBSCRIPTIONGROUP_CONFIG",
+	ReqLitePullMessage:            "LITE_PULL_MESSAGE",
+	ReqRecallMessage:              "RECALL_MESSAGE",
+	ReqQueryAssignment:            "QUERY_ASSIGNMENT",
+	ReqSetMessageRequestMode:      "SET_MESSAGE_REQUEST_MODE",
+	ReqGetAllMessageRequestMode:   "GET_MESSAGE_REQUEST_MODE",
+	ReqGetBrokerMemberGroup:       "GET_BROKER_MEMBER_GROUP",
+	ReqBrokerHeartbeat:            "BROKER_HEARTBEAT",
+	ReqGetBrokerHAStatus:          "GET_BROKER_HA_STATUS",
+	ReqPopMessage:                 "POP_MESSAGE",
+	ReqAckMessage:                 "ACK_MESSAGE",
+	ReqPeekMessage:                "PEEK_MESSAGE",
+	ReqChangeInvisibleTime:        "CHANGE_MESSAGE_INVISIBLETIME",
+	ReqNotification:               "NOTIFICATION",
+	ReqPollingInfo:                "POLLING_INFO",
+	ReqPopLiteMessage:             "POP_LITE_MESSAGE",
+	ReqBatchAckMessage:            "BATCH_ACK_MESSAGE",
+}
+
+var responseNames = map[int32]string{
+	RespSuccess:                 "SUCCESS",
+	RespSystemError:             "SYSTEM_ERROR",
+	RespSystemBusy:              "SYSTEM_BUSY",
+	RespRequestCodeNotSupported: "REQUEST_CODE_NOT_SUPPORTED",
+	RespTransactionFailed:       "TRANSACTION_FAILED",
+	RespFlushDiskTimeout:        "FLUSH_DISK_TIMEOUT",
+	RespSlaveNotAvailable:       "SLAVE_NOT_AVAILABLE",
+	RespFlushSlaveTimeout:       "FLUSH_SLAVE_TIMEOUT",
+	RespMessageIllegal:          "MESSAGE_ILLEGAL",
+	RespServiceNotAvailable:     "SERVICE_NOT_AVAILABLE",
+	RespVersionNotSupported:     "VERSION_NOT_SUPPORTED",
+	RespNoPermission:            "NO_PERMISSION",
+	RespTopicNotExist:           "TOPIC_NOT_EXIST",
+	RespTopicExistAlready:       "TOPIC_EXIST_ALREADY",
+	RespPullNotFound:            "PULL_NOT_FOUND",
+	RespPullRetryImmediately:    "PULL_RETRY_IMMEDIATELY",
+	RespPullOffsetMoved:         "PULL_OFFSET_MOVED",
+	RespQueryNotFound:           "QUERY_NOT_FOUND",
+	RespSubscriptionParseFailed: "SUBSCRIPTION_PARSE_FAILED",
+	RespSubscriptionNotExist:    "SUBSCRIPTION_NOT_EXIST",
+	RespSubscriptionNotLatest:   "SUBSCRIPTION_NOT_LATEST",
+	RespSubscriptionGroupAbsent: "SUBSCRIPTION_GROUP_NOT_EXIST",
+	RespFilterDataNotExist:      "FILTER_DATA_NOT_EXIST",
+	RespFilterDataNotLatest:     "FILTER_DATA_NOT_LATEST",
+	RespInvalidParameter:        "INVALID_PARAMETER",
+	RespTransactionShouldCommit: "TRANSACTION_SHOULD_COMMIT",
+	RespTransactionRollback:     "TRANSACTION_SHOULD_ROLLBACK",
+	RespTransactionUnknown:      "TRANSACTION_STATE_UNKNOW",
+	RespTransactionWrongGroup:   "TRANSACTION_STATE_GROUP_WRONG",
+	RespNoBuyerID:               "NO_BUYER_ID",
+	RespNotInCurrentUnit:        "NOT_IN_CURRENT_UNIT",
+	RespConsumerNotOnline:       "CONSUMER_NOT_ONLINE",
+	RespConsumeMsgTimeout:       "CONSUME_MSG_TIMEOUT",
+	RespNoMessage:               "NO_MESSAGE",
+	RespPollingFull:             "POLLING_FULL",
+	RespPollingTimeout:          "POLLING_TIMEOUT",
+	RespFlowControl:             "FLOW_CONTROL",
+	RespNotLeader:               "NOT_LEADER",
+	RespIllegalOperation:        "ILLEGAL_OPERATION",
+	RespGoAway:                  "GO_AWAY",
+	RespUserNotExist:            "USER_NOT_EXIST",
+	RespPolicyNotExist:          "POLICY_NOT_EXIST",
+}
