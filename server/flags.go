@@ -1,0 +1,69 @@
+package server
+
+import (
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// group starts a heading of the help text. Flags keep the order in which they
+// are bound, which is the order of interest.
+func (s *Settings) group(title string) *pflag.FlagSet {
+	fs := pflag.NewFlagSet(title, pflag.ContinueOnError)
+	fs.SortFlags = false
+	s.groups = append(s.groups, &settingGroup{title: title, flags: fs})
+	return fs
+}
+
+func (s *Settings) bindAddresses(fs *pflag.FlagSet) {
+	c := &s.cfg
+	text(fs, &c.Listen, "listen", "HOST:PORT", "address of the broker; its VIP listener takes the port 2 below")
+	text(fs, &c.NamesrvListen, "namesrv-listen", "HOST:PORT", "address of the name server, what clients are configured with; empty: only the broker's own address answers")
+	text(fs, &c.AdminListen, "admin-listen", "HOST:PORT", "HTTP address of /metrics, /healthz and /readyz; empty: none")
+	text(fs, &c.Advertise, "advertise", "IP[:PORT]", "broker address that clients are told; empty: the listening one. Needed when listening on 0.0.0.0")
+	text(fs, &c.ClusterName, "cluster", "name", "cluster that clients see")
+	text(fs, &c.BrokerName, "broker-name", "name", "broker that clients see")
+}
+
+func (s *Settings) bindMessages(fs *pflag.FlagSet) {
+	c := &s.cfg
+	fs.BoolVar(&c.AutoCreateTopic, "auto-create-topic", c.AutoCreateTopic, "create a topic at the first message for it")
+	size(fs, &c.MaxMessageSize, "max-message-size", "largest message body that is accepted")
+	duration(fs, &c.MaxDelay, "max-delay", "how far ahead a message may be scheduled; beyond it a send is refused")
+	duration(fs, &c.Retention, "retention", "how long an ordinary message is kept after it was stored")
+	duration(fs, &c.ScheduledRetention, "scheduled-retention", "how long a scheduled message is kept after its time")
+}
+
+func (s *Settings) bindStore(fs *pflag.FlagSet) {
+	c := &s.cfg
+	text(fs, &c.Data, "data", "directory", "where the store is; created when missing, used by one process at a time")
+	choice(fs, &c.Flush, "flush", "sync: acknowledged messages survive a power loss. async: faster, a power loss takes the last --flush-every", FlushSync, FlushAsync)
+	duration(fs, &c.FlushEvery, "flush-every", "longest time between two flushes with --flush async")
+	choice(fs, &c.Writer, "writer", "how commit-log files are written", WriterPwrite, WriterMmap)
+	size(fs, &c.SegmentSize, "segment-size", "size of a commit-log file; those for delays above 2 h take at most 256MiB")
+}
+
+func (s *Settings) bindRunning(fs *pflag.FlagSet) {
+	c := &s.cfg
+	fs.BoolVar(&c.Demo, "demo", c.Demo, "schedule one message per second, 3 s ahead, and print when it came")
+	fs.BoolVar(&c.Pprof, "pprof", c.Pprof, "serve /debug/pprof on the admin address")
+	duration(fs, &c.DrainTimeout, "drain-timeout", "how long a stop waits for clients to take their answers")
+	choice(fs, &c.LogLevel, "log-level", "least severity that is logged, to standard error", "debug", "info", "warn", "error")
+	choice(fs, &c.LogFormat, "log-format", "text for people, json for machines", LogText, LogJSON)
+}
+
+func text(fs *pflag.FlagSet, p *string, name, kind, usage string) {
+	fs.Var(textValue{text: p, kind: kind}, name, usage)
+}
+
+func duration(fs *pflag.FlagSet, p *time.Duration, name, usage string) {
+	fs.Var((*durationValue)(p), name, usage)
+}
+
+func size(fs *pflag.FlagSet, p *int64, name, usage string) {
+	fs.Var((*sizeValue)(p), name, usage)
+}
+
+func choice(fs *pflag.FlagSet, p *string, name, usage string, words ...string) {
+	fs.Var(choiceValue{word: p, allowed: words}, name, usage)
+}
