@@ -1,0 +1,30 @@
+# Targets of the benchmarks, included by the Makefile.
+
+BENCH_DIR  ?= bin/bench
+BENCH_ARGS ?=
+REF        ?= HEAD
+REPEAT     ?= 5
+
+.PHONY: bench bench-peers bench-compare bench-micro
+
+bin/duelog-bench: FORCE
+	@mkdir -p bin $(BENCH_DIR)
+	@go build -o bin/ ./cmd/duelog-bench ./cmd/duelogd
+
+FORCE:
+
+bench: bin/duelog-bench ## measure duelog and the limits of this machine, a few minutes
+	bin/duelog-bench run --short --json $(BENCH_DIR)/bench.json --html $(BENCH_DIR)/bench.html --gobench $(BENCH_DIR)/bench.txt $(BENCH_ARGS)
+
+bench-peers: bin/duelog-bench ## measure duelog and its peers in turns; installs those that are missing
+	bin/duelog-bench peers --install --modes both --json $(BENCH_DIR)/peers.json --html $(BENCH_DIR)/peers.html $(BENCH_ARGS)
+
+bench-compare: bin/duelog-bench ## compare with another revision: make bench-compare REF=main REPEAT=5
+	@rm -rf $(BENCH_DIR)/ref && mkdir -p $(BENCH_DIR)/ref
+	git archive $(REF) | tar -x -C $(BENCH_DIR)/ref
+	cd $(BENCH_DIR)/ref && go build -o ../duelogd-ref ./cmd/duelogd
+	@rm -rf $(BENCH_DIR)/ref
+	bin/duelog-bench versus --repeat $(REPEAT) --json-old $(BENCH_DIR)/old.json --json $(BENCH_DIR)/new.json $(BENCH_ARGS) $(BENCH_DIR)/duelogd-ref bin/duelogd
+
+bench-micro: ## run the Go benchmarks beside the code
+	go test -run '^$$' -bench . -benchtime 200ms ./commitlog/... ./delayindex/... ./consumequeue/... ./store/... ./server/... ./bench/...

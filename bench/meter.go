@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/duelog/duelog/bench/probe"
+)
+
+// meter reads what the system, this process and the machine have used, so that
+// the difference of two readings tells what an interval cost. Where nothing can
+// be read the figures are left out of the result.
+type meter struct {
+	pids []int // roots of the system; empty when it lives in this process
+}
+
+// reading is one moment.
+type reading struct {
+	at     time.Time
+	system probe.Usage
+	self   probe.Usage
+	host   probe.Host
+	ok     bool
+}
+
+func (m meter) read() reading {
+	r := reading{at: time.Now()}
+	self, errSelf := probe.Self()
+	host, errHost := probe.ReadHost()
+	r.self, r.host = self, host
+	r.system = self
+	var err error
+	if len(m.pids) > 0 {
+		r.system, err = probe.Processes(m.pids...)
+	}
+	r.ok = err == nil && errSelf == nil && errHost == nil
+	return r
+}
+
+// interval is what happened between two readings.
+type interval struct {
+	took        time.Duration
+	systemCPU   time.Duration
+	selfCPU     time.Duration // of the load generator; 0 when the system lives in it
+	otherCPUs   float64       // cores that neither of them kept busy, but others did
+	loadAvg     float64       // at the start
+	ok          bool
+	embedded    bool
+	writtenDiff int64
+}
+
+// since returns the interval from the reading before to now.
+func (m meter) since(before reading) interval {
+	now := m.read()
+	iv := interval{
+		took:     now.at.Sub(before.at),
+		loadAvg:  before.host.LoadAvg,
+		ok:       before.ok && now.ok,
+		embedded: len(m.pids) == 0,
+	}
+	used := now.system.Sub(before.system)
+	iv.systemCPU, iv.writtenDiff = used.CPU, used.WrittenBytes
+	all := iv.systemCPU
+	if !iv.embedded {
+		iv.selfCPU = now.self.CPU - before.self.CPU
+		all += iv.selfCPU
+	}
+	if iv.took > 0 {
+		iv.otherCPUs = max((now.host.Busy-before.host.Busy-all).Seconds()/iv.took.Seconds(), 0)
+	}
+	return iv
+}
+
+// loaded says that others took so much of the machine that seconds mean little.
+func (iv interval) loaded() bool {
+	cores := float64(runtime.NumCPU())
+	return iv.otherCPUs > cores*loadedShare
+}
+
+// loadedShare is the part of the machine from which on a run counts as disturbed.
+const loadedShare = 0.1
+
+// addTo writes the figures that every result has, and the CPU time per each of n
+// messages.
+func (iv interval) addTo(r *Result, n int64) {
+	if !iv.ok {
+		return
+	}
+	r.Metrics["load_avg"] = iv.loadAvg
+	r.Metrics["other_cpus"] = iv.otherCPUs
+	if iv.loaded() {
+		r.Params["loaded"] = true
+	}
+	if n > 0 {
+		r.Metrics["cpu_us_per_msg"] = iv.perMessage(iv.systemCPU, n)
+		if !iv.embedded {
+			r.Metrics["client_cpu_us_per_msg"] = iv.perMessage(iv.selfCPU, n)
+		}
+	}
+}
+
+func (interval) perMessage(cpu time.Duration, n int64) float64 {
+	return float64(cpu.Nanoseconds()) / 1000 / float64(n)
+}
