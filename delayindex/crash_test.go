@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/runfile"
 )
 
 // image is a store at the moment of a crash: the files, and what the owner's
@@ -62,15 +64,15 @@ func TestCrashAtAnyStepOfAFlushLosesNothing(t *testing.T) {
 	require.NoError(t, writeRun(path, &header{RunInfo: ri}, &order))
 	crash(before, first.End) // written, not renamed
 
-	whole, err := os.ReadFile(path + tmpSuffix)
+	whole, err := os.ReadFile(path + runfile.TmpSuffix)
 	require.NoError(t, err)
 	for _, size := range []int{0, headerSize, len(whole) / 2, len(whole) - 1} {
-		require.NoError(t, os.WriteFile(path+tmpSuffix, whole[:size], 0o644))
+		require.NoError(t, os.WriteFile(path+runfile.TmpSuffix, whole[:size], 0o644))
 		crash(before, first.End) // half written
 	}
-	require.NoError(t, os.WriteFile(path+tmpSuffix, whole, 0o644))
+	require.NoError(t, os.WriteFile(path+runfile.TmpSuffix, whole, 0o644))
 
-	require.NoError(t, publishRun(path))
+	require.NoError(t, runfile.Publish(path))
 	crash(before, first.End) // renamed, not registered
 
 	after := []RunInfo{first, ri}

@@ -3,6 +3,8 @@ package delayindex
 import (
 	"errors"
 	"fmt"
+
+	"github.com/duelog/duelog/internal/runfile"
 )
 
 // What callers branch on. ErrMagic, ErrChecksum, ErrTruncated and ErrLayout
@@ -18,16 +20,16 @@ var (
 	ErrUnknownRun = errors.New("unknown run")
 
 	// ErrMagic means that the bytes are not a run file at all.
-	ErrMagic = errors.New("bad magic")
+	ErrMagic = runfile.ErrMagic
 	// ErrVersion means that this release does not know the format version.
-	ErrVersion = errors.New("unsupported format version")
+	ErrVersion = runfile.ErrVersion
 	// ErrChecksum means that bytes changed after they were written.
-	ErrChecksum = errors.New("checksum mismatch")
+	ErrChecksum = runfile.ErrChecksum
 	// ErrTruncated means that the file ends too early.
-	ErrTruncated = errors.New("file is truncated")
+	ErrTruncated = runfile.ErrTruncated
 	// ErrLayout means that checksummed fields contradict each other, the file's
 	// size, or what the owner registered.
-	ErrLayout = errors.New("inconsistent layout")
+	ErrLayout = runfile.ErrLayout
 )
 
 // CorruptionError reports bad bytes in a run. The run can be rebuilt from its
@@ -49,16 +51,4 @@ func (e *CorruptionError) Unwrap() error { return e.Err }
 
 // VersionError reports a run that is intact as far as one can tell, but in a
 // format of a newer release.
-type VersionError struct {
-	Path    string
-	Version uint16 // as found in the file
-}
-
-// Error names the file and says what to do.
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("run %s has format version %d, this release reads up to %d: use the release that wrote it",
-		e.Path, e.Version, runVersion)
-}
-
-// Unwrap returns ErrVersion.
-func (e *VersionError) Unwrap() error { return ErrVersion }
+type VersionError = runfile.VersionError

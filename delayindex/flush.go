@@ -5,6 +5,8 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+
+	"github.com/duelog/duelog/internal/runfile"
 )
 
 // Freeze makes the active memtable ready to be flushed and begins a new one. It
@@ -57,7 +59,7 @@ func (x *Index) Flush(keep func(*Entry) bool) (ri RunInfo, wrote bool, err error
 	if err := writeRun(path, &h, &order); err != nil {
 		return ri, false, err
 	}
-	if err := publishRun(path); err != nil {
+	if err := runfile.Publish(path); err != nil {
 		return ri, false, err
 	}
 	return ri, true, nil
@@ -139,8 +141,7 @@ func (x *Index) Drop(ri RunInfo) error {
 	if err != nil {
 		return err
 	}
-	r.dropped.Store(true)
-	return r.release()
+	return r.f.Drop()
 }
 
 // takeRun removes a run from the list; its reference goes to the caller.

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/runfile"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -250,10 +252,10 @@ func reseal(b []byte) []byte {
 	count, fences := le.Uint64(b[32:]), le.Uint64(foot)
 	if fences < uint64(len(b)-footerSize) && count <= uint64(len(b)) {
 		resealBlocks(b, int(count), int(fences))
-		le.PutUint32(foot[32:], crc32.Checksum(b[fences:len(b)-footerSize], castagnoli))
+		le.PutUint32(foot[32:], runfile.Checksum(b[fences:len(b)-footerSize]))
 	}
-	le.PutUint32(b[headerCRCAt:], crcExcept(b[:headerSize], headerCRCAt, headerCRCEnd))
-	le.PutUint32(foot[footerCRCAt:], crcExcept(foot, footerCRCAt, footerCRCEnd))
+	le.PutUint32(b[headerCRCAt:], runfile.ChecksumExcept(b[:headerSize], headerCRCAt))
+	le.PutUint32(foot[footerCRCAt:], runfile.ChecksumExcept(foot, footerCRCAt))
 	return b
 }
 
@@ -265,6 +267,6 @@ func resealBlocks(b []byte, count, fences int) {
 		if to > len(b) || crcAt+4 > len(b)-footerSize {
 			return
 		}
-		binary.LittleEndian.PutUint32(b[crcAt:], crc32.Checksum(b[from:to], castagnoli))
+		binary.LittleEndian.PutUint32(b[crcAt:], runfile.Checksum(b[from:to]))
 	}
 }

@@ -51,7 +51,7 @@ func readAnyRun(t *testing.T, dir string, ri RunInfo, from, to int64) {
 		requireTyped(t, err)
 		return
 	}
-	defer func() { require.NoError(t, r.release()) }()
+	defer func() { require.NoError(t, r.f.Release()) }()
 	fromMs, toMs := clampRange(from, to)
 	if fromMs >= toMs {
 		return

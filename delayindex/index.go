@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/duelog/duelog/internal/durable"
+	"github.com/duelog/duelog/internal/runfile"
 )
 
 const defaultMemtableEntries = 2 << 20
@@ -76,7 +74,7 @@ func Open(dir string, runs []RunInfo, indexedUpTo int64, o *Options) (*Index, er
 	if err != nil {
 		return nil, fmt.Errorf("open delay index %s: %w", dir, err)
 	}
-	if err := makeDir(dir); err != nil {
+	if err := runfile.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("open delay index: %w", err)
 	}
 	x := &Index{dir: dir, opts: opts, log: opts.Logger, now: time.Now, indexedUpTo: indexedUpTo}
@@ -107,17 +105,6 @@ func sortRuns(runs []RunInfo, indexedUpTo int64) ([]RunInfo, error) {
 	return sorted, nil
 }
 
-// makeDir creates dir durably if it does not exist.
-func makeDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(dir))
-}
-
 func (x *Index) openRuns(infos []RunInfo) error {
 	for _, ri := range infos {
 		r, err := openRun(x.dir, x.opts.Lane, ri)
@@ -135,18 +122,8 @@ func (x *Index) deleteOrphans(registered []RunInfo) error {
 	for _, ri := range registered {
 		listed[runName(ri.Start, ri.End)] = true
 	}
-	files, err := os.ReadDir(x.dir)
-	if err != nil {
+	if err := runfile.DeleteUnlisted(x.dir, runSuffix, listed, x.log); err != nil {
 		return fmt.Errorf("open delay index: %w", err)
-	}
-	for _, f := range files {
-		if listed[f.Name()] || !isRunFile(f.Name()) {
-			continue
-		}
-		if err := os.Remove(filepath.Join(x.dir, f.Name())); err != nil {
-			return fmt.Errorf("delete unregistered run: %w", err)
-		}
-		x.log.Info("deleted unregistered run", "path", filepath.Join(x.dir, f.Name()))
 	}
 	return nil
 }
@@ -219,7 +196,7 @@ func (x *Index) Close() error {
 	}
 	var errs []error
 	for _, r := range runs {
-		errs = append(errs, r.release())
+		errs = append(errs, r.f.Release())
 	}
 	return errors.Join(errs...)
 }
@@ -227,7 +204,7 @@ func (x *Index) Close() error {
 // releaseRun gives up a snapshot's reference. There is nobody to hand an error
 // to, and nothing depends on it.
 func (x *Index) releaseRun(r *run) {
-	if err := r.release(); err != nil {
+	if err := r.f.Release(); err != nil {
 		x.log.Warn("close run", "path", r.path, "error", err)
 	}
 }

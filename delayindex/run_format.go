@@ -2,9 +2,8 @@ package delayindex
 
 import (
 	"encoding/binary"
-	"fmt"
-	"hash/crc32"
-	"strings"
+
+	"github.com/duelog/duelog/internal/runfile"
 )
 
 // Part of the file format, see the package comment; do not change.
@@ -21,17 +20,13 @@ const (
 	blockBytes     = blockEntries * EntrySize
 	hourMs         = 3600 * 1000
 	headerCRCAt    = 12
-	headerCRCEnd   = headerCRCAt + 4
 	footerCRCAt    = 52
 	footerCRCEnd   = footerCRCAt + 4
 	runSuffix      = ".run"
-	tmpSuffix      = ".tmp"
 	maxRunEntries  = 1<<32 - 1 // an hour refers to its first entry by u32
 	maxRunHours    = MaxFireMs/hourMs + 1
 	minRunFileSize = headerSize + footerSize
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // RunInfo is what the owner of an index registers about a run.
 type RunInfo struct {
@@ -43,13 +38,7 @@ type RunInfo struct {
 
 // runName returns the file name of a run; names sort in lane order.
 func runName(start, end int64) string {
-	return fmt.Sprintf("%020d-%020d%s", start, end, runSuffix)
-}
-
-// isRunFile reports whether a file in the directory of an index is a run, whole
-// or under construction.
-func isRunFile(name string) bool {
-	return strings.HasSuffix(name, runSuffix) || strings.HasSuffix(name, runSuffix+tmpSuffix)
+	return runfile.Name(start, end, runSuffix)
 }
 
 // header is the first part of a run file.
@@ -70,14 +59,14 @@ func (h *header) encode() []byte {
 	binary.LittleEndian.PutUint64(b[40:], uint64(h.MinFireMs))
 	binary.LittleEndian.PutUint64(b[48:], uint64(h.MaxFireMs))
 	binary.LittleEndian.PutUint64(b[56:], uint64(h.createdMs))
-	binary.LittleEndian.PutUint32(b[headerCRCAt:], crcExcept(b, headerCRCAt, headerCRCEnd))
+	binary.LittleEndian.PutUint32(b[headerCRCAt:], runfile.ChecksumExcept(b, headerCRCAt))
 	return b
 }
 
 // decode fills h from the headerSize bytes of b, whose magic and version were
 // checked before.
 func (h *header) decode(b []byte) error {
-	if binary.LittleEndian.Uint32(b[headerCRCAt:]) != crcExcept(b, headerCRCAt, headerCRCEnd) {
+	if binary.LittleEndian.Uint32(b[headerCRCAt:]) != runfile.ChecksumExcept(b, headerCRCAt) {
 		return ErrChecksum
 	}
 	h.lane = b[10]
@@ -116,7 +105,7 @@ func (f *footer) encode() []byte {
 	binary.LittleEndian.PutUint32(b[28:], f.hours)
 	binary.LittleEndian.PutUint32(b[32:], f.directoryCRC)
 	copy(b[footerCRCEnd:], footerMagic)
-	binary.LittleEndian.PutUint32(b[footerCRCAt:], crcExcept(b, footerCRCAt, footerCRCEnd))
+	binary.LittleEndian.PutUint32(b[footerCRCAt:], runfile.ChecksumExcept(b, footerCRCAt))
 	return b
 }
 
@@ -125,7 +114,7 @@ func (f *footer) decode(b []byte) error {
 	if string(b[footerCRCEnd:footerSize]) != footerMagic {
 		return ErrMagic
 	}
-	if binary.LittleEndian.Uint32(b[footerCRCAt:]) != crcExcept(b, footerCRCAt, footerCRCEnd) {
+	if binary.LittleEndian.Uint32(b[footerCRCAt:]) != runfile.ChecksumExcept(b, footerCRCAt) {
 		return ErrChecksum
 	}
 	f.fencesAt = int64(binary.LittleEndian.Uint64(b[0:]))
@@ -135,12 +124,4 @@ func (f *footer) decode(b []byte) error {
 	f.hours = binary.LittleEndian.Uint32(b[28:])
 	f.directoryCRC = binary.LittleEndian.Uint32(b[32:])
 	return nil
-}
-
-// crcExcept is the checksum of b with the bytes [from, to) taken as zero.
-func crcExcept(b []byte, from, to int) uint32 {
-	var zero [4]byte
-	crc := crc32.Update(0, castagnoli, b[:from])
-	crc = crc32.Update(crc, castagnoli, zero[:to-from])
-	return crc32.Update(crc, castagnoli, b[to:])
 }

@@ -4,30 +4,26 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"sync/atomic"
+
+	"github.com/duelog/duelog/internal/runfile"
 )
 
-// run is an open run file. It is immutable; the counted references keep the
-// file open, and on disk when it was dropped.
+// run is an open run file. It is immutable; the index and each snapshot hold a
+// reference of the file.
 type run struct {
 	directory
-	path    string
-	f       *os.File
-	refs    atomic.Int32 // the index and each snapshot
-	dropped atomic.Bool  // unlink with the last reference
+	path string
+	f    *runfile.File
 }
 
 // openRun opens and checks the file of a registered run, except its entries.
 func openRun(dir string, lane uint8, want RunInfo) (*run, error) {
 	r := &run{path: filepath.Join(dir, runName(want.Start, want.End))}
 	r.info = want
-	r.refs.Store(1)
-	f, err := os.Open(r.path)
+	f, err := runfile.Open(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, r.damaged(0, fs.ErrNotExist)
 	}
@@ -70,7 +66,7 @@ func (r *run) loadHeader(lane uint8, size int64) error {
 		return r.damaged(0, ErrMagic)
 	}
 	if v := binary.LittleEndian.Uint16(b[8:]); v > runVersion {
-		return &VersionError{Path: r.path, Version: v}
+		return &VersionError{Path: r.path, Version: v, Known: runVersion}
 	} else if v < runVersion {
 		return r.damaged(8, ErrVersion)
 	}
@@ -128,7 +124,7 @@ func (r *run) loadDirectory(foot footer) error {
 	if err := r.readAt(b, foot.fencesAt); err != nil {
 		return err
 	}
-	if crc32.Checksum(b, castagnoli) != foot.directoryCRC {
+	if runfile.Checksum(b) != foot.directoryCRC {
 		return r.damaged(foot.fencesAt, ErrChecksum)
 	}
 	if err := r.decode(b, foot.fences, foot.hours); err != nil {
@@ -145,7 +141,7 @@ func (r *run) readBlock(i int64, buf *[blockBytes]byte) ([]byte, error) {
 	if err := r.readAt(raw, at); err != nil {
 		return nil, err
 	}
-	if crc32.Checksum(raw, castagnoli) != r.fences[i].crc {
+	if runfile.Checksum(raw) != r.fences[i].crc {
 		return nil, r.damaged(at, ErrChecksum)
 	}
 	return raw, nil
@@ -169,21 +165,4 @@ func (r *run) damaged(off int64, err error) error {
 // overlaps reports whether the run may have entries in [from, to).
 func (r *run) overlaps(from, to uint64) bool {
 	return uint64(r.info.MaxFireMs) >= from && uint64(r.info.MinFireMs) < to
-}
-
-// acquire takes a reference; the caller knows that somebody holds one.
-func (r *run) acquire() { r.refs.Add(1) }
-
-// release gives up one reference; the last one closes the file and, if the run
-// was dropped, unlinks it. The unlink needs no directory sync: Open deletes
-// what a power loss brings back.
-func (r *run) release() error {
-	if r.refs.Add(-1) > 0 {
-		return nil
-	}
-	err := r.f.Close()
-	if r.dropped.Load() {
-		err = errors.Join(err, os.Remove(r.path))
-	}
-	return err
 }

@@ -33,7 +33,7 @@ func (x *Index) Snapshot() *Snapshot {
 	s.views = append(s.views, x.active.acquire())
 	s.runs = x.runs
 	for _, r := range s.runs {
-		r.acquire()
+		r.f.Acquire()
 	}
 	return s
 }

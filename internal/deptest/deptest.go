@@ -10,8 +10,8 @@
 //	server   bench/{limit,probe}
 //	server/{broker,namesrv,...}
 //	server/{remoting,message}      store
-//	                               delayindex   commitlog   consumequeue
-//	                               commitlog/segment
+//	                               delayindex  keyindex  commitlog  consumequeue
+//	                               commitlog/segment   internal/runfile
 //	internal/durable, internal/invariants
 //
 // A package may import what stands in a lower row, never its own row. The
@@ -44,10 +44,12 @@ type Package struct {
 var rows = map[string]int{
 	"internal/durable":       0,
 	"internal/invariants":    0,
+	"internal/runfile":       10,
 	"commitlog/segment":      10,
 	"commitlog":              20,
 	"delayindex":             20,
 	"consumequeue":           20,
+	"keyindex":               20,
 	"store":                  30,
 	"server/remoting":        30,
 	"server/message":         20,
@@ -80,7 +82,7 @@ var rows = map[string]int{
 	"":                       90,
 }
 
-var engine = []string{"commitlog", "delayindex", "consumequeue", "store", "internal/durable", "internal/invariants"}
+var engine = []string{"commitlog", "delayindex", "consumequeue", "keyindex", "store", "internal/durable", "internal/invariants", "internal/runfile"}
 
 // within reports whether the package at path, relative to Module, is one of
 // roots or below one.
@@ -156,7 +158,7 @@ func forbiddenInside(from, to string) string {
 		return "the engine can be embedded without the server"
 	case within(from, "server/remoting", "server/message") && within(to, engine...):
 		return "the protocol knows no store"
-	case within(from, "server") && within(to, "delayindex", "consumequeue"):
+	case within(from, "server") && within(to, "delayindex", "consumequeue", "keyindex"):
 		return "store is the engine's one door"
 	case within(from, "server/proxy", "server/console") && within(to, "store"):
 		return "proxies and consoles ask the broker"
