@@ -12,11 +12,14 @@ func (s *Snapshot) CountExact(fromMs, toMs int64) (int64, error) {
 		total += s.views[i].count(from, to)
 	}
 	for _, r := range s.runs {
+		if !r.overlaps(from, to) {
+			continue
+		}
 		first, err := r.indexOf(from)
 		if err != nil {
 			return 0, err
 		}
-		end, err := r.indexOf(to)
+		end, err := r.indexOf(r.clip(to))
 		if err != nil {
 			return 0, err
 		}

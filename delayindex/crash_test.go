@@ -61,7 +61,7 @@ func TestCrashAtAnyStepOfAFlushLosesNothing(t *testing.T) {
 	order := view.order(0, MaxFireMs+1, nil)
 	ri := order.info(view.m)
 	path := x.runPath(ri)
-	require.NoError(t, writeRun(path, &header{RunInfo: ri}, &order))
+	require.NoError(t, writeRun(path, &header{RunInfo: ri}, &memIterator{view: &view, order: order, ready: true}))
 	crash(before, first.End) // written, not renamed
 
 	whole, err := os.ReadFile(path + runfile.TmpSuffix)

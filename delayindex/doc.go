@@ -12,7 +12,7 @@
 //
 // It is a log-structured index with one level:
 //
-//	Add -> active memtable -Freeze-> frozen memtables -Flush, Install-> runs -Drop-> gone
+//	Add -> active memtable -Freeze-> frozen memtables -Flush, Install-> runs -Drop, Replace-> gone
 //
 // A memtable is a flat list of entries in lane order, in chunks that know their
 // earliest and latest fire time. A run is an immutable sorted file. Each
@@ -35,6 +35,14 @@
 //
 //	... unregister ri durably ...
 //	err = x.Drop(ri)                  // unlinked with the last snapshot
+//
+// Runs are replaced by others, merged or moved to another lane's index, by the
+// same protocol:
+//
+//	w, err := x.Rewrite(iterator, start, end, atMost)  // durable, nobody refers to it
+//	... unregister the old runs and register w.Info in one durable step ...
+//	done, err := x.Replace(olds, {w})                  // readers move in one step
+//	err = done()                                       // the old files go with the last snapshot
 //
 // Open deletes the files that are not registered, which makes every crash
 // between two steps harmless. Memtables are not durable: after Open the owner
@@ -90,6 +98,6 @@
 //
 // # What it does not do
 //
-// It resolves no tombstones, merges no runs, never looks at a record, and
+// It resolves no tombstones, decides about no merge, never looks at a record, and
 // starts no goroutine.
 package delayindex

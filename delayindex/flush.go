@@ -51,12 +51,9 @@ func (x *Index) Flush(keep func(*Entry) bool) (ri RunInfo, wrote bool, err error
 	if ri.Count == 0 {
 		return ri, false, nil
 	}
-	if ri.Count > maxRunEntries {
-		return ri, false, fmt.Errorf("flush delay index: memtable has %d entries, a run holds %d", ri.Count, int64(maxRunEntries))
-	}
 	path := x.runPath(ri)
 	h := header{RunInfo: ri, lane: x.opts.Lane, createdMs: x.now().UnixMilli()}
-	if err := writeRun(path, &h, &order); err != nil {
+	if err := writeRun(path, &h, &memIterator{view: &view, order: order, ready: true}); err != nil {
 		return ri, false, err
 	}
 	if err := runfile.Publish(path); err != nil {
@@ -151,9 +148,7 @@ func (x *Index) takeRun(ri RunInfo) (*run, error) {
 	if x.closed {
 		return nil, ErrClosed
 	}
-	i := slices.IndexFunc(x.runs, func(r *run) bool {
-		return r.info.Start == ri.Start && r.info.End == ri.End
-	})
+	i := x.find(ri.Start, ri.End)
 	if i < 0 {
 		return nil, fmt.Errorf("drop run [%d, %d): %w", ri.Start, ri.End, ErrUnknownRun)
 	}

@@ -34,6 +34,17 @@ type RunInfo struct {
 	Count      int64 // entries
 	MinFireMs  int64 // of the first entry
 	MaxFireMs  int64 // of the last entry
+	// CutMs hides the entries that fire at that time or later: they live elsewhere
+	// now. 0 hides none. It is the owner's; the file knows nothing of it.
+	CutMs int64
+}
+
+// LastFireMs is not before the fire time of any entry that is not hidden.
+func (ri *RunInfo) LastFireMs() int64 {
+	if ri.CutMs == 0 {
+		return ri.MaxFireMs
+	}
+	return min(ri.MaxFireMs, ri.CutMs-1)
 }
 
 // runName returns the file name of a run; names sort in lane order.

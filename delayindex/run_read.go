@@ -74,6 +74,7 @@ func (r *run) loadHeader(lane uint8, size int64) error {
 	if err := h.decode(b); err != nil {
 		return r.damaged(0, err)
 	}
+	h.CutMs = r.info.CutMs
 	if h.RunInfo != r.info || h.lane != lane {
 		return r.damaged(0, fmt.Errorf("%w: header is not that of the registered run", ErrLayout))
 	}
@@ -164,5 +165,10 @@ func (r *run) damaged(off int64, err error) error {
 
 // overlaps reports whether the run may have entries in [from, to).
 func (r *run) overlaps(from, to uint64) bool {
-	return uint64(r.info.MaxFireMs) >= from && uint64(r.info.MinFireMs) < to
+	return uint64(r.info.LastFireMs()) >= from && uint64(r.info.MinFireMs) < to
+}
+
+// clip ends a range where hidden entries begin.
+func (r *run) clip(to uint64) uint64 {
+	return min(to, uint64(r.info.LastFireMs())+1)
 }

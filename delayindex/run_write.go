@@ -1,49 +1,103 @@
 package delayindex
 
 import (
-	"io"
+	"fmt"
+	"os"
 
 	"github.com/duelog/duelog/internal/runfile"
 )
 
-// writeRun writes the entries of o, which are h.Count many and at least one, to
-// a file beside path and makes the bytes durable. runfile.Publish makes them a run.
-func writeRun(path string, h *header, o *memOrder) error {
+// writeRun writes the entries of it, at most h.Count, to a file beside path and
+// makes the bytes durable. Then h describes them; runfile.Publish makes them a
+// run. Without an entry no file is left.
+func writeRun(path string, h *header, it Iterator) error {
 	// All but the hours is known in advance.
-	return runfile.Write(path, footerFor(h.Count, 0).fileSize, func(f *runfile.Writer) error {
-		w := runWriter{f: f, dir: directory{info: h.RunInfo}}
-		return w.writeAll(h, o)
+	err := runfile.Write(path, footerFor(h.Count, 0).fileSize, func(f *runfile.Writer) error {
+		w := runWriter{f: f}
+		return w.writeAll(h, it)
 	})
+	if err == nil && h.Count == 0 {
+		err = os.Remove(path + runfile.TmpSuffix)
+	}
+	return err
 }
 
-// runWriter writes one file front to back.
+// runWriter writes one file front to back, and its header, which says how many
+// entries there were, in the end.
 type runWriter struct {
-	f     io.Writer
-	dir   directory
-	batch [blockEntries]Entry
-	raw   [blockBytes]byte
+	f        *runfile.Writer
+	dir      directory
+	count    int64
+	lastFire uint64
+	batch    [blockEntries]Entry
+	raw      [blockBytes]byte
 }
 
-func (w *runWriter) writeAll(h *header, o *memOrder) error {
-	if _, err := w.f.Write(h.encode()); err != nil {
+func (w *runWriter) writeAll(h *header, it Iterator) error {
+	if _, err := w.f.Write(make([]byte, headerSize)); err != nil {
 		return err
 	}
-	for i := 0; i < len(o.keys); i += blockEntries {
-		if err := w.writeBlock(o, i); err != nil {
+	if err := w.writeBlocks(it); err != nil {
+		return err
+	}
+	w.describe(h)
+	if h.Count == 0 {
+		return nil
+	}
+	if err := w.writeDirectory(h.Count); err != nil {
+		return err
+	}
+	_, err := w.f.WriteAt(h.encode(), 0)
+	return err
+}
+
+// describe puts what was written into the header.
+func (w *runWriter) describe(h *header) {
+	h.Count, h.MinFireMs, h.MaxFireMs = w.count, 0, 0
+	if w.count > 0 {
+		h.MinFireMs, h.MaxFireMs = int64(w.dir.fences[0].first), int64(w.lastFire)
+	}
+}
+
+func (w *runWriter) writeBlocks(it Iterator) error {
+	for {
+		batch, err := w.nextBatch(it)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		if w.count+int64(len(batch)) > maxRunEntries {
+			return fmt.Errorf("more than the %d entries that a run holds", int64(maxRunEntries))
+		}
+		if err := w.writeBlock(batch); err != nil {
 			return err
 		}
 	}
-	return w.writeDirectory(h.Count)
 }
 
-// writeBlock writes the block that begins with the first-th entry.
-func (w *runWriter) writeBlock(o *memOrder, first int) error {
-	batch := w.batch[:o.fill(w.batch[:], first)]
+// nextBatch takes the entries of one block; fewer come at the end only.
+func (w *runWriter) nextBatch(it Iterator) ([]Entry, error) {
+	n := 0
+	for n < len(w.batch) {
+		k, err := it.Next(w.batch[n:])
+		if err != nil {
+			return nil, err
+		}
+		if k == 0 {
+			break
+		}
+		n += k
+	}
+	return w.batch[:n], nil
+}
+
+func (w *runWriter) writeBlock(batch []Entry) error {
 	for i := range batch {
 		putEntry(w.raw[i*EntrySize:], &batch[i])
 	}
 	raw := w.raw[:len(batch)*EntrySize]
-	w.dir.note(raw, runfile.Checksum(raw), int64(first))
+	w.dir.note(raw, runfile.Checksum(raw), w.count)
+	w.count += int64(len(batch))
+	w.lastFire = batch[len(batch)-1].fire()
 	_, err := w.f.Write(raw)
 	return err
 }

@@ -60,7 +60,9 @@ func (s *Snapshot) Count(fromMs, toMs int64) int64 {
 		total += s.views[i].count(from, to)
 	}
 	for _, r := range s.runs {
-		total += r.count(from, to)
+		if r.overlaps(from, to) {
+			total += r.count(from, r.clip(to))
+		}
 	}
 	return total
 }
@@ -74,11 +76,26 @@ func (s *Snapshot) Iter(fromMs, toMs int64) Iterator {
 	if from >= to {
 		return emptyIterator{}
 	}
+	s.ref()
+	return &snapshotIterator{Iterator: Merge(s.sources(from, to)...), snapshot: s}
+}
+
+// IterRuns is Iter over the runs alone, and of these only what pick accepts.
+func (s *Snapshot) IterRuns(fromMs, toMs int64, pick func(*RunInfo) bool) Iterator {
+	from, to := clampRange(fromMs, toMs)
+	if from >= to {
+		return emptyIterator{}
+	}
+	s.ref()
+	return &snapshotIterator{Iterator: Merge(s.runSources(from, to, pick)...), snapshot: s}
+}
+
+// ref takes a reference for an iterator.
+func (s *Snapshot) ref() {
 	s.refs.Add(1)
 	if s.released.Load() {
 		panic("BUG: iterator wanted from a released delay index snapshot")
 	}
-	return &snapshotIterator{Iterator: Merge(s.sources(from, to)...), snapshot: s}
 }
 
 // Second returns the entries that fire in a second since the epoch: the chain
@@ -96,9 +113,16 @@ func (s *Snapshot) sources(from, to uint64) []Iterator {
 			its = append(its, &memIterator{view: v, from: from, to: to})
 		}
 	}
+	return append(its, s.runSources(from, to, nil)...)
+}
+
+// runSources returns an iterator for each run that may have entries in the range
+// and that pick accepts; nil accepts all.
+func (s *Snapshot) runSources(from, to uint64, pick func(*RunInfo) bool) []Iterator {
+	var its []Iterator
 	for _, r := range s.runs {
-		if r.overlaps(from, to) {
-			its = append(its, &runIterator{run: r, from: from, to: to})
+		if r.overlaps(from, to) && (pick == nil || pick(&r.info)) {
+			its = append(its, &runIterator{run: r, from: from, to: r.clip(to)})
 		}
 	}
 	return its
