@@ -33,7 +33,7 @@ type batch struct {
 
 func (b *batch) add(r *Record, done Completer, cookie uint64) {
 	loc := Loc(len(b.buf) + RecordHeaderSize)
-	b.buf = appendRecord(b.buf, r)
+	b.buf = AppendRecord(b.buf, r)
 	b.items = append(b.items, Item{
 		Loc: loc, When: r.When, Flags: r.Flags, Size: int32(len(r.Payload)),
 		Queue: r.Queue, Tag: r.Tag, Key: r.Key, Done: done, Cookie: cookie,

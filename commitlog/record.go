@@ -49,7 +49,8 @@ func (it *Item) Scheduled() bool { return it.Flags&FlagScheduled != 0 }
 
 func packWhen(when int64, flags uint16) uint64 { return uint64(when)<<16 | uint64(flags) }
 
-func appendRecord(dst []byte, r *Record) []byte {
+// AppendRecord appends header and payload as they stand in a frame.
+func AppendRecord(dst []byte, r *Record) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint32(dst, uint32(len(r.Payload)))
 	dst = le.AppendUint32(dst, r.Queue)

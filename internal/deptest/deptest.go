@@ -10,6 +10,7 @@
 //	server   bench/{limit,probe}
 //	server/{broker,namesrv,...}
 //	server/{remoting,message}      store
+//	                               commitlog/cold
 //	                               delayindex  keyindex  commitlog  consumequeue
 //	                               commitlog/segment   internal/runfile
 //	internal/durable, internal/invariants
@@ -50,6 +51,7 @@ var rows = map[string]int{
 	"delayindex":             20,
 	"consumequeue":           20,
 	"keyindex":               20,
+	"commitlog/cold":         25,
 	"store":                  30,
 	"server/remoting":        30,
 	"server/message":         20,

@@ -1,0 +1,63 @@
+package cold
+
+import (
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// codec compresses and expands blocks; safe for concurrent use.
+type codec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+// newCodec lets decoders blocks be expanded at a time.
+func newCodec(decoders int) (*codec, error) {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(256<<10))
+	if err != nil {
+		return nil, fmt.Errorf("make compressor: %w", err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(decoders), zstd.WithDecoderMaxMemory(maxBlock))
+	if err != nil {
+		return nil, fmt.Errorf("make decompressor: %w", err)
+	}
+	return &codec{enc: enc, dec: dec}, nil
+}
+
+// compress appends src in its stored form to dst.
+func (c *codec) compress(dst, src []byte) ([]byte, uint8) {
+	room := len(dst)
+	dst = c.enc.EncodeAll(src, dst)
+	if stored := len(dst) - room; stored*11 <= len(src)*10 {
+		return dst, codecZstd
+	}
+	return append(dst[:room], src...), codecRaw
+}
+
+// expand returns the size bytes that b stands for. The result does not share b.
+func (c *codec) expand(b []byte, kind uint8, size int) ([]byte, error) {
+	switch kind {
+	case codecRaw:
+		if len(b) != size {
+			return nil, fmt.Errorf("%w: raw block of %d bytes claims %d", ErrLayout, len(b), size)
+		}
+		return append(make([]byte, 0, size), b...), nil
+	case codecZstd:
+		out, err := c.dec.DecodeAll(b, make([]byte, 0, size))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrLayout, err)
+		}
+		if len(out) != size {
+			return nil, fmt.Errorf("%w: block expands to %d bytes instead of %d", ErrLayout, len(out), size)
+		}
+		return out, nil
+	}
+	return nil, fmt.Errorf("%w: unknown codec %d", ErrLayout, kind)
+}
+
+func (c *codec) close() {
+	c.dec.Close()
+	_ = c.enc.Close() // it holds nothing back
+}
