@@ -49,10 +49,10 @@ func TestForwardClockStepKeepsTheWheelBounded(t *testing.T) {
 	}
 	done.wait(t, n)
 	c.step(6 * time.Hour)
-	for q.Max() < n {
+	for seen := q.Max(); seen < n; seen = q.Max() {
 		require.LessOrEqual(t, s.overdue.Load(), int64(8192))
 		w := make(chanWatcher, 1)
-		if q.Watch(q.Max(), w) {
+		if q.Watch(seen, w) {
 			<-w
 		}
 	}
