@@ -47,6 +47,7 @@ type Broker struct {
 	locks   *locks
 	hold    *hold
 	prod    *producerSide
+	rates   rates
 
 	started time.Time // when New was called
 
@@ -102,6 +103,7 @@ func (b *Broker) start(configDir string) (err error) {
 	}
 	b.spawn(b.runOffsets)
 	b.spawn(b.runExpiry)
+	b.spawn(b.runRates)
 	return nil
 }
 

@@ -66,14 +66,7 @@ func (g *gauges) collectTimers(ch chan<- prometheus.Metric) {
 		if !ok {
 			continue
 		}
-		var in, out int64
-		for id := range max(topic.ReadQueues, topic.WriteQueues) {
-			if q := topic.lookup(id); q != nil {
-				in += q.Scheduled()
-				out += q.Fired()
-			}
-		}
-		if in+out > 0 {
+		if in, out := topic.timed(); in+out > 0 {
 			ch <- prometheus.MustNewConstMetric(g.enqueued, prometheus.CounterValue, float64(in), name)
 			ch <- prometheus.MustNewConstMetric(g.dequeued, prometheus.CounterValue, float64(out), name)
 		}

@@ -24,17 +24,21 @@ type metrics struct {
 	heldPulls    prometheus.Gauge
 	offsetsSaved prometheus.Counter
 	notified     prometheus.Counter
+
+	traffic traffic // the sums of messagesIn and messagesOut
 }
 
 // inCounters counts what arrives for one topic; kept in the Topic so that a
 // send does not look its counters up.
 type inCounters struct {
 	messages, bytes prometheus.Counter
+	traffic         *traffic
 }
 
 // add counts n stored messages of together so many bytes.
 func (c *inCounters) add(n, bytes int) {
 	c.messages.Add(float64(n))
+	c.traffic.in.Add(int64(n))
 	c.bytes.Add(float64(bytes))
 }
 
@@ -95,11 +99,12 @@ func (m *metrics) unregister() {
 
 // in returns the counters of a topic.
 func (m *metrics) in(topic string) inCounters {
-	return inCounters{messages: m.messagesIn.WithLabelValues(topic), bytes: m.throughputIn.WithLabelValues(topic)}
+	return inCounters{messages: m.messagesIn.WithLabelValues(topic), bytes: m.throughputIn.WithLabelValues(topic), traffic: &m.traffic}
 }
 
 // delivered counts n messages handed to a consumer group.
 func (m *metrics) delivered(topic, group string, n, bytes int) {
+	m.traffic.out.Add(int64(n))
 	m.messagesOut.WithLabelValues(topic, group).Add(float64(n))
 	m.throughputOut.WithLabelValues(topic, group).Add(float64(bytes))
 }

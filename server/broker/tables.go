@@ -26,4 +26,23 @@ var adminHandlers = map[int32]handlerFunc{
 	remoting.ReqUpdateAndCreateTopic:    handleUpdateTopic,
 	remoting.ReqDeleteTopicInBroker:     handleDeleteTopic,
 	remoting.ReqUpdateSubscriptionGroup: handleUpdateGroup,
+
+	remoting.ReqGetBrokerRuntimeInfo:       handleRuntimeInfo,
+	remoting.ReqGetAllTopicConfig:          handleAllTopics,
+	remoting.ReqGetTopicConfig:             handleTopicConfig,
+	remoting.ReqGetTopicStatsInfo:          handleTopicStats,
+	remoting.ReqGetAllSubscriptionGroup:    handleAllGroups,
+	remoting.ReqGetSubscriptionGroupConfig: handleGroupConfig,
+	remoting.ReqDeleteSubscriptionGroup:    handleDeleteGroup,
+	remoting.ReqGetConsumeStats:            handleConsumeStats,
+	remoting.ReqGetConsumerConnectionList:  handleConsumerConnections,
+	remoting.ReqGetProducerConnectionList:  handleProducerConnections,
+	remoting.ReqQueryTopicConsumeByWho:     handleTopicConsumers,
+	remoting.ReqQueryTopicsByConsumer:      handleConsumerTopics,
+	remoting.ReqGetAllConsumerOffset:       handleAllOffsets,
+	remoting.ReqGetTimerMetrics:            handleTimerMetrics,
+
+	remoting.ReqDuelogPendingCounts: handlePendingCounts,
+	remoting.ReqDuelogPendingList:   handlePendingList,
+	remoting.ReqDuelogImport:        handleImport,
 }

@@ -67,6 +67,14 @@ const (
 	ReqGetBrokerHAStatus          int32 = 907
 )
 
+// Request codes that only duelog's broker serves. They fit the 16-bit code of the
+// binary header and lie far from those of RocketMQ.
+const (
+	ReqDuelogPendingCounts int32 = 30001
+	ReqDuelogPendingList   int32 = 30002
+	ReqDuelogImport        int32 = 30003
+)
+
 // Request codes of pop consumption. They do not fit the 16-bit code of the
 // binary header; Decode widens the truncated values.
 const (

@@ -28,6 +28,9 @@ func ResponseName(code int32) string {
 }
 
 var requestNames = map[int32]string{
+	ReqDuelogPendingCounts:        "DUELOG_PENDING_COUNTS",
+	ReqDuelogPendingList:          "DUELOG_PENDING_LIST",
+	ReqDuelogImport:               "DUELOG_IMPORT",
 	ReqSendMessage:                "SEND_MESSAGE",
 	ReqPullMessage:                "PULL_MESSAGE",
 	ReqQueryMessage:               "QUERY_MESSAGE",
