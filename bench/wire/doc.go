@@ -12,17 +12,17 @@
 // Positions are kept here, not at the broker: a group that subscribes again goes
 // on where it was.
 //
-// It does not reconnect, look for routes, rebalance or retry a send.
+// It does not reconnect, look for routes, rebalance or retry a send. Package
+// server/client does more and pipelines nothing.
 package wire
 
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/duelog/duelog/server/client"
 	"github.com/duelog/duelog/server/remoting"
 )
 
@@ -60,20 +60,11 @@ func Create(ctx context.Context, o Options) (*Topic, error) {
 		o.Hold = 10 * time.Second
 	}
 	t := &Topic{o: o, positions: map[string][]int64{}}
-	client, err := remoting.Dial(ctx, o.Addr, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	queues := strconv.Itoa(o.Queues)
-	cmd := t.request(remoting.ReqUpdateAndCreateTopic,
-		field("topic", o.Topic), field("defaultTopic", defaultTopic), field("readQueueNums", queues), field("writeQueueNums", queues),
-		field("perm", "6"), field("topicFilterType", "SINGLE_TAG"), field("topicSysFlag", "0"), field("order", "false"))
-	r, err := client.Invoke(ctx, cmd)
-	if err == nil {
-		err = refused(r)
-	}
-	if err != nil {
+	queues := int32(o.Queues)
+	c := client.New(&client.Options{Timeout: time.Minute}) // a server that has just started may be slow
+	defer c.Close()
+	config := client.TopicConfig{Name: o.Topic, ReadQueues: queues, WriteQueues: queues, Perm: client.PermRead | client.PermWrite}
+	if err := c.CreateTopic(ctx, o.Addr, &config); err != nil {
 		return nil, fmt.Errorf("create topic %s: %w", o.Topic, err)
 	}
 	return t, nil
@@ -104,26 +95,6 @@ func (t *Topic) request(code int32, ext ...remoting.Field) *remoting.Command {
 	c := remoting.NewRequest(code, ext...)
 	c.Serialize = t.o.Serialize
 	return c
-}
-
-// RefusedError is an answer of the broker with another code than success.
-type RefusedError struct {
-	Code   int32
-	Remark string
-}
-
-func (e *RefusedError) Error() string {
-	return fmt.Sprintf("refused with code %d (%s): %s", e.Code, remoting.ResponseName(e.Code), e.Remark)
-}
-
-// refused returns nil for a success, and for answers of replicas that lag: the
-// broker itself has the message.
-func refused(r *remoting.Command) error {
-	switch r.Code {
-	case remoting.RespSuccess, remoting.RespFlushSlaveTimeout, remoting.RespSlaveNotAvailable:
-		return nil
-	}
-	return &RefusedError{Code: r.Code, Remark: strings.Clone(r.Remark)}
 }
 
 // Name returns the topic's name.

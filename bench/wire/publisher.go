@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/duelog/duelog/bench"
+	"github.com/duelog/duelog/server/client"
 	"github.com/duelog/duelog/server/message"
 	"github.com/duelog/duelog/server/remoting"
 )
@@ -39,11 +40,11 @@ type publisher struct {
 // Publisher opens a bench.Publisher. A batch of 0 or 1 sends each message in a
 // request of its own; a larger one, in batch requests for one queue.
 func (t *Topic) Publisher(ctx context.Context, o bench.PublisherOptions) (bench.Publisher, error) {
-	client, err := t.dial(ctx)
+	conn, err := t.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &publisher{topic: t, client: client, acked: o.Acked, batch: max(o.Batch, 1)}
+	p := &publisher{topic: t, client: conn, acked: o.Acked, batch: max(o.Batch, 1)}
 	p.single = t.request(remoting.ReqSendMessageV2, p.header("false")...)
 	p.group = t.request(remoting.ReqSendBatchMessage, p.header("true")...)
 	return p, nil
@@ -81,7 +82,7 @@ func (p *publisher) Publish(id uint64, due time.Time, body []byte) error {
 	p.single.Body = body
 	p.client.Go(p.single, func(r *remoting.Command, err error) {
 		if err == nil {
-			err = refused(r)
+			err = client.Refused(r)
 		}
 		p.acked(id, err)
 	})
@@ -129,7 +130,7 @@ func (p *publisher) Flush() error {
 	p.address(p.group, ids[0]/uint64(p.batch))
 	p.client.Go(p.group, func(r *remoting.Command, err error) {
 		if err == nil {
-			err = refused(r)
+			err = client.Refused(r)
 		}
 		for _, id := range ids {
 			p.acked(id, err)

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/duelog/duelog/bench"
+	"github.com/duelog/duelog/server/client"
 	"github.com/duelog/duelog/server/message"
 	"github.com/duelog/duelog/server/remoting"
 )
@@ -94,7 +95,7 @@ func TestARefusalReachesTheMessageThatWasRefused(t *testing.T) {
 	a.Add(1)
 	require.NoError(t, p.Publish(1, time.Time{}, []byte("x")))
 	a.Wait()
-	var refused *RefusedError
+	var refused *client.RefusedError
 	require.ErrorAs(t, a.errs[1], &refused)
 	require.Equal(t, remoting.RespMessageIllegal, refused.Code)
 	require.ErrorContains(t, refused, "too far")

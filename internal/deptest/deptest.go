@@ -54,6 +54,7 @@ var rows = map[string]int{
 	"commitlog/cold":         25,
 	"store":                  30,
 	"server/remoting":        30,
+	"server/client":          35, // what talks to brokers: tools, bench, the demonstration
 	"server/message":         20,
 	"server/namesrv":         40,
 	"server/broker":          40,
