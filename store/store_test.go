@@ -305,6 +305,9 @@ func TestOnlyOneFirePerMessageUnderLoadAndFlushes(t *testing.T) {
 	require.Len(t, seen, n)
 	var last int64
 	for _, d := range deliveries(t, q) {
+		if !d.Scheduled {
+			continue // came when its time had passed, and has the time of its frame
+		}
 		require.GreaterOrEqual(t, d.DeliverMs, last)
 		last = d.DeliverMs
 	}
