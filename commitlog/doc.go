@@ -99,6 +99,16 @@
 //   - A registered file that is missing, or was cut short, is damage, never a reason
 //     to give its locations out again.
 //
+// # Giving space back
+//
+// A segment is removed as a whole (Remove). Where only a part of it is unwanted, the
+// owner registers ranges of it and has them freed (GiveBack), in units of 64 KiB:
+// holes in the file, in front of the writer or in a sealed segment. Only frames of
+// which nothing is wanted lie in such a unit, but they may reach out of it; what is
+// left of them is no valid frame and belongs to the hole. A scan finds the next
+// frame behind it as it does behind damage, and tells nobody, because the range is
+// registered. Registered and not yet freed is harmless: the owner asks again.
+//
 // # Disk full
 //
 // Segments are allocated in full, the next one in the background when the present

@@ -36,6 +36,8 @@ type Log struct {
 	infos    []SegmentInfo // ascending; the last is active's, if there is one
 	unsynced syncPoint
 
+	given atomic.Pointer[map[int64][]Range] // by base: see GiveBack; never modified, only replaced under smu
+
 	tail    atomic.Int64 // pos as readers may see it
 	hotFrom int64        // offsets below were written before Open; constant
 

@@ -216,9 +216,9 @@ func (d *faultyDisk) Datasync(f *os.File) error {
 	return d.Disk.Datasync(f)
 }
 
-func (d *faultyDisk) Preallocate(f *os.File, size int64) error {
+func (d *faultyDisk) Preallocate(f *os.File, off, size int64) error {
 	if err := d.fault(func() error { return d.preallocate }); err != nil {
 		return err
 	}
-	return d.Disk.Preallocate(f, size)
+	return d.Disk.Preallocate(f, off, size)
 }

@@ -124,6 +124,8 @@ type Options struct {
 	// Reserve keeps the next segment preallocated from the start, so that a disk
 	// that fills up leaves at least that much to append.
 	Reserve bool
+	// GivenBack are the ranges that the owner has registered for GiveBack.
+	GivenBack []Range
 	// IO is the way to the disk, for tests; nil = segment.Disk.
 	IO segment.IO
 }

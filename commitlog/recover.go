@@ -45,6 +45,7 @@ func Open(dir string, segs []SegmentInfo, from int64, visit func(Frame) error, o
 	if err != nil {
 		return nil, RecoverStats{}, fmt.Errorf("open commit log %s: %w", dir, err)
 	}
+	l.noteGivenBack(l.o.GivenBack)
 	r := &recovery{l: l, from: from, visit: visit}
 	if err := r.run(segs); err != nil {
 		r.abandon()
@@ -237,8 +238,12 @@ func (r *recovery) hand(f Frame) error {
 	return r.visit(f)
 }
 
-// lost notes a range of committed bytes that cannot be had any more.
+// lost notes a range of committed bytes that cannot be had any more, unless that is
+// by the owner's will.
 func (r *recovery) lost(from, to int64, reason *CorruptionError) {
+	if r.l.gaveBack(from, to) {
+		return
+	}
 	r.stats.Damaged = append(r.stats.Damaged, Damage{From: from, To: to})
 	r.l.logger.Error("commit log damaged, records lost",
 		"path", reason.Path, "offset", reason.Offset, "bytes", to-from, "error", reason.Err)

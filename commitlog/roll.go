@@ -13,8 +13,14 @@ const trimMin = 64 << 10
 // older than Options.RollAfter at nowMs. The next append opens a new one. An owner
 // calls it now and then so that a quiet lane's segments come to an end too.
 func (l *Log) RollIfOld(nowMs int64) error {
+	return l.RollIf(func(info SegmentInfo) bool { return l.tooOld(&info, nowMs) })
+}
+
+// RollIf seals the segment that is being written if wanted says so of its figures;
+// an empty one is never asked about. The next append opens a new one.
+func (l *Log) RollIf(wanted func(SegmentInfo) bool) error {
 	if !l.wmu.TryLock() {
-		return nil // a frame is being committed, perhaps waiting for this very owner; the next append rolls
+		return nil // a frame is being committed, perhaps waiting for this very owner; there is a next time
 	}
 	defer l.wmu.Unlock()
 	if l.closed.Load() {
@@ -23,7 +29,13 @@ func (l *Log) RollIfOld(nowMs int64) error {
 	if err := l.in.failure(); err != nil {
 		return err
 	}
-	if l.active == nil || !l.old(nowMs) {
+	if l.active == nil {
+		return nil
+	}
+	l.smu.Lock()
+	info := l.infos[len(l.infos)-1]
+	l.smu.Unlock()
+	if info.End == info.Base || !wanted(info) {
 		return nil
 	}
 	return l.seal()
@@ -57,10 +69,12 @@ func (l *Log) old(nowMs int64) bool {
 		return false
 	}
 	l.smu.Lock()
-	info := &l.infos[len(l.infos)-1]
-	created, used := info.CreatedMs, info.End > info.Base
-	l.smu.Unlock()
-	return used && nowMs-created >= l.o.RollAfter.Milliseconds()
+	defer l.smu.Unlock()
+	return l.tooOld(&l.infos[len(l.infos)-1], nowMs)
+}
+
+func (l *Log) tooOld(info *SegmentInfo, nowMs int64) bool {
+	return l.o.RollAfter > 0 && info.End > info.Base && nowMs-info.CreatedMs >= l.o.RollAfter.Milliseconds()
 }
 
 // wantNext tells whether it is time to prepare the next segment.

@@ -7,7 +7,7 @@ import (
 
 // Scan visits every frame that starts in [from, to), in order, up to the present
 // tail. from is a frame boundary or 0. It reads by system calls and checks each
-// frame. Removed segments are passed over. Bad bytes are passed over too; the first
+// frame. Removed segments are passed over, and so is what was given back. Bad bytes are passed over too; the first
 // are returned as *CorruptionError when all else was visited.
 func (l *Log) Scan(from, to int64, visit func(Frame) error) error {
 	to = min(to, l.Tail())
@@ -47,7 +47,11 @@ func (l *Log) scanSegment(from, to int64, buf *[]byte, visit func(Frame) error) 
 			}
 			return visit(fr)
 		},
-		damaged: func(_, _ int64, reason *CorruptionError) { damage = cmp.Or[error](damage, reason) },
+		damaged: func(from, to int64, reason *CorruptionError) {
+			if !l.gaveBack(from, to) {
+				damage = cmp.Or[error](damage, reason)
+			}
+		},
 	}
 	_, err = w.run(from)
 	*buf = w.r.buf

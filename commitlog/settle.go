@@ -1,7 +1,5 @@
 package commitlog
 
-import "github.com/duelog/duelog/commitlog/segment"
-
 // settle positions the log behind everything that was found.
 func (r *recovery) settle() error {
 	l := r.l
@@ -41,7 +39,7 @@ func (r *recovery) resume() error {
 	if s.info.Sealed || r.boundary(r.from) > s.info.Base+r.l.o.SegmentSize {
 		return nil
 	}
-	if err := r.settleTail(s.file); err != nil {
+	if err := r.settleTail(s); err != nil {
 		return err
 	}
 	r.l.active, r.l.pos = s.file, s.info.End
@@ -51,8 +49,9 @@ func (r *recovery) resume() error {
 // settleTail makes durable what was visited, which so far may be in memory only,
 // and what was rejected: the headers of bad frames are erased, lest a later crash,
 // by putting back what stands around them, makes one of them good again.
-func (r *recovery) settleTail(f *segment.File) error {
-	if err := f.Allocate(); err != nil {
+func (r *recovery) settleTail(s *found) error {
+	f := s.file
+	if err := f.Allocate(s.info.End - s.info.Base); err != nil { // what was freed in front stays free
 		return fullError(err)
 	}
 	for _, off := range r.rejects {

@@ -38,7 +38,8 @@ func (v View) Release() {
 
 // View returns size bytes at loc. Bytes in memory are a slice of the mapping,
 // others are read by a system call into a pooled buffer. ErrRange if that is not
-// all committed and in one segment, ErrNotFound if the segment was removed. The
+// all committed and in one segment, ErrNotFound if the segment was removed or the
+// bytes were given back. The
 // bytes are not checked against the frame's checksum.
 func (l *Log) View(loc Loc, size int32) (View, error) {
 	off := loc.Offset()
@@ -47,6 +48,10 @@ func (l *Log) View(loc Loc, size int32) (View, error) {
 		return View{}, fmt.Errorf("view %d bytes at %v: %w", size, loc, ErrRange)
 	}
 	f := l.chain.Acquire(off)
+	if f != nil && l.gaveBack(off, end) {
+		f.Release()
+		return View{}, fmt.Errorf("view %d bytes at %v: %w", size, loc, ErrNotFound)
+	}
 	if f == nil {
 		return View{}, fmt.Errorf("view %d bytes at %v: %w", size, loc, l.absent())
 	}

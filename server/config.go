@@ -49,6 +49,9 @@ type Config struct {
 	Retention time.Duration
 	// ScheduledRetention is how long a scheduled message is kept after its time.
 	ScheduledRetention time.Duration
+	// RetentionSize bounds the bytes of the commit log among which ordinary messages
+	// are kept; 0 is no limit.
+	RetentionSize int64
 
 	// Pprof serves /debug/pprof on the admin address.
 	Pprof bool

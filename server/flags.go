@@ -32,6 +32,7 @@ func (s *Settings) bindMessages(fs *pflag.FlagSet) {
 	duration(fs, &c.MaxDelay, "max-delay", "how far ahead a message may be scheduled; beyond it a send is refused")
 	duration(fs, &c.Retention, "retention", "how long an ordinary message is kept after it was stored")
 	duration(fs, &c.ScheduledRetention, "scheduled-retention", "how long a scheduled message is kept after its time")
+	size(fs, &c.RetentionSize, "retention-size", "keep ordinary messages only among the newest so many bytes of their commit log; 0: no limit")
 }
 
 func (s *Settings) bindStore(fs *pflag.FlagSet) {

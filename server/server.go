@@ -166,6 +166,7 @@ func (s *Server) storeOptions(reg prometheus.Registerer) *store.Options {
 		MaxDelay:           s.cfg.MaxDelay,
 		Retention:          s.cfg.Retention,
 		ScheduledRetention: s.cfg.ScheduledRetention,
+		RetentionBytes:     s.cfg.RetentionSize,
 		SegmentSize:        s.cfg.SegmentSize,
 		DelaySegmentSize:   min(s.cfg.SegmentSize, delaySegmentSize),
 		Logger:             s.log,

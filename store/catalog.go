@@ -54,6 +54,7 @@ type queueState struct {
 // catalogState is what the edits of the MANIFEST add up to.
 type catalogState struct {
 	segments  map[uint8]map[int64]commitlog.SegmentInfo // lane, base
+	given     map[uint8]map[int64][]commitlog.Range     // of these, by the same: what was given back of them
 	runs      map[uint8][]delayindex.RunInfo            // by lane, in Start order
 	indexed   map[uint8]int64
 	queues    map[uint32]queueState
@@ -65,6 +66,7 @@ type catalogState struct {
 func newCatalogState() *catalogState {
 	return &catalogState{
 		segments:  map[uint8]map[int64]commitlog.SegmentInfo{},
+		given:     map[uint8]map[int64][]commitlog.Range{},
 		runs:      map[uint8][]delayindex.RunInfo{},
 		indexed:   map[uint8]int64{},
 		queues:    map[uint32]queueState{},
@@ -77,6 +79,22 @@ func (st *catalogState) putSegment(lane uint8, s commitlog.SegmentInfo) {
 		st.segments[lane] = map[int64]commitlog.SegmentInfo{}
 	}
 	st.segments[lane][s.Base] = s
+}
+
+func (st *catalogState) putGiven(lane uint8, base int64, r commitlog.Range) {
+	if st.given[lane] == nil {
+		st.given[lane] = map[int64][]commitlog.Range{}
+	}
+	st.given[lane][base] = commitlog.MergeRange(st.given[lane][base], r)
+}
+
+// laneGiven lists what was given back of a lane's segments.
+func (st *catalogState) laneGiven(lane uint8) []commitlog.Range {
+	var out []commitlog.Range
+	for _, ranges := range st.given[lane] {
+		out = append(out, ranges...)
+	}
+	return out
 }
 
 func (st *catalogState) laneSegments(lane uint8) []commitlog.SegmentInfo {
@@ -116,6 +134,14 @@ func (st *catalogState) snapshot() [][]byte {
 		for _, s := range segs {
 			e.segment(lane, s)
 			next()
+		}
+	}
+	for lane, segs := range st.given {
+		for base, ranges := range segs {
+			for _, r := range ranges {
+				e.givenBack(lane, base, r)
+				next()
+			}
 		}
 	}
 	for lane, runs := range st.runs {

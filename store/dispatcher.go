@@ -190,17 +190,19 @@ const lateSlack = 60_000 // ms
 // keepLate lets the segments of late messages live from now on, not from their
 // fire time. Neighbours in the log, which share a segment, are told of once.
 func (d *dispatcher) keepLate(now int64) {
-	const neighbours = 12 // locations that differ in these low bits only
-	told := ^commitlog.Loc(0)
+	told := ^commitlog.Loc(0) // the unit that holds all of the last one that was told of
 	for i := range d.batch {
 		e := &d.batch[i]
 		if now-e.FireMs() <= lateSlack {
 			return // those behind it were due later
 		}
-		if loc := commitlog.Loc(e.Loc); loc>>neighbours != told>>neighbours {
-			d.s.lanes[loc.Lane()].log.KeepFor(loc.Offset(), now)
-			told = loc
+		loc := commitlog.Loc(e.Loc)
+		first, last := (loc-commitlog.RecordHeaderSize)/commitlog.GiveBackUnit, (loc+commitlog.Loc(e.Size))/commitlog.GiveBackUnit
+		if first == told && last == told {
+			continue
 		}
+		d.s.lanes[loc.Lane()].keepFor(loc, e.Size, now)
+		told = last
 	}
 }
 

@@ -34,8 +34,9 @@
 //	I1 runs and memtables tile every lane exactly once.
 //	I2 an entry is done iff (fire <= F and its offset < A of its lane) or it stands in the journal.
 //	I3 a location in a queue or in the journal never moves.
-//	I4 a segment goes only when all its records are past fire + retention and no run refers to it.
-//	I5 nothing is mapped that is not allocated in full.
+//	I4 a segment, or a unit of 64 KiB of one, goes only when all its records are past
+//	   fire + retention and done (I2) by the MANIFEST.
+//	I5 nothing is written through a mapping that is not allocated.
 //	I6 a queue slot is written once, with one location.
 //	I7 acknowledged means durable by the policy in force.
 //

@@ -24,6 +24,7 @@ const (
 	opMark        = 9  // firedMs i64, lanes u8, then per lane: absorbed i64
 	opReplay      = 10 // journal i64, lane0 i64
 	opNextQueue   = 11 // id u32
+	opGivenBack   = 12 // lane u8, base, from, to i64
 	maxTopicBytes = 1<<16 - 1
 )
 
@@ -51,6 +52,12 @@ func (e *edit) segment(lane uint8, s commitlog.SegmentInfo) {
 func (e *edit) segmentGone(lane uint8, base int64) {
 	*e = append(*e, opSegmentGone, lane)
 	e.ints(base)
+}
+
+// givenBack says that nothing is wanted of r any more, a part of the segment at base.
+func (e *edit) givenBack(lane uint8, base int64, r commitlog.Range) {
+	*e = append(*e, opGivenBack, lane)
+	e.ints(base, r.From, r.To)
 }
 
 func (e *edit) run(lane uint8, r delayindex.RunInfo) {
@@ -136,8 +143,11 @@ func (r *editReader) applyOne(st *catalogState) {
 		lane := r.u8()
 		st.putSegment(lane, r.segment())
 	case opSegmentGone:
-		lane := r.u8()
-		delete(st.segments[lane], r.i64())
+		lane, base := r.u8(), r.i64()
+		delete(st.segments[lane], base)
+		delete(st.given[lane], base)
+	case opGivenBack:
+		r.applyGivenBack(st)
 	case opRun:
 		lane := r.u8()
 		st.putRun(lane, delayindex.RunInfo{Start: r.i64(), End: r.i64(), Count: r.i64(), MinFireMs: r.i64(), MaxFireMs: r.i64()})
@@ -174,6 +184,18 @@ func (r *editReader) segment() commitlog.SegmentInfo {
 	s.Records, s.MaxStoreMs, s.MaxFireMs = r.i64(), r.i64(), r.i64()
 	s.CreatedMs, s.LastStoreMs = r.i64(), r.i64()
 	return s
+}
+
+func (r *editReader) applyGivenBack(st *catalogState) {
+	lane, base := r.u8(), r.i64()
+	given := commitlog.Range{From: r.i64(), To: r.i64()}
+	switch {
+	case r.err != nil:
+	case base < 0 || given.From < base || given.From >= given.To:
+		r.err = fmt.Errorf("%w: range [%d, %d) of the segment at %d", errEdit, given.From, given.To, base)
+	default:
+		st.putGiven(lane, base, given)
+	}
 }
 
 func (r *editReader) applyQueue(st *catalogState) {

@@ -14,6 +14,8 @@ func sampleEdit() edit {
 	e.queue(7, queueKey{"orders", 3})
 	e.queueExtent(7, 1, 2)
 	e.segment(1, commitlog.SegmentInfo{Base: 4096, End: 5000, Sealed: true, Records: 3, MaxStoreMs: 4, MaxFireMs: 5, CreatedMs: 6, LastStoreMs: 7})
+	e.givenBack(1, 4096, commitlog.Range{From: 4096, To: 4500})
+	e.givenBack(1, 4096, commitlog.Range{From: 4500, To: 4600})
 	e.run(2, delayindex.RunInfo{Start: 1, End: 2, Count: 3, MinFireMs: 4, MaxFireMs: 5})
 	e.indexed(2, 2)
 	e.mark(mark{firedMs: 8, absorbed: [laneCount]int64{1, 2, 3, 4}})
@@ -27,6 +29,7 @@ func TestEditsAddUpToTheStateTheyDescribe(t *testing.T) {
 	require.NoError(t, sampleEdit().apply(want))
 	require.Equal(t, queueState{key: queueKey{"orders", 3}, min: 1, next: 2}, want.queues[7])
 	require.EqualValues(t, 20, want.nextQueue)
+	require.Equal(t, []commitlog.Range{{From: 4096, To: 4600}}, want.laneGiven(1))
 	got := newCatalogState()
 	for _, e := range want.snapshot() {
 		require.NoError(t, edit(e).apply(got))
@@ -40,6 +43,7 @@ func TestEditsAddUpToTheStateTheyDescribe(t *testing.T) {
 	require.NoError(t, gone.apply(got))
 	require.Empty(t, got.queues)
 	require.Empty(t, got.segments[1])
+	require.Empty(t, got.given[1])
 	require.Empty(t, got.runs[2])
 	require.EqualValues(t, 20, got.nextQueue, "ids are never given twice")
 }

@@ -9,8 +9,6 @@ import (
 	"github.com/duelog/duelog/delayindex"
 )
 
-const retentionEvery = 30 * time.Second
-
 // keep is the goroutine that writes checkpoints, flushes memtables and enforces
 // retention. An error of it is a failed write of the store's own metadata: the
 // store then fails as a whole rather than go on with a growing recovery.

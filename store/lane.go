@@ -48,6 +48,8 @@ type lane struct {
 	log   *commitlog.Log
 	index *delayindex.Index
 
+	deaths *deaths // when what this process writes can be given back
+
 	// bornMs is when the active memtable became non-empty; 0 = empty. Guarded by near.mu.
 	bornMs int64
 	// scratch and touched belong to the writer goroutine.
@@ -79,18 +81,22 @@ func (l *lane) Committed(items []commitlog.Item, storeMs, end int64, err error) 
 	}
 	l.scratch = l.scratch[:0]
 	bytes := int64(0)
+	var dies unit
 	for i := range items {
 		it := &items[i]
 		bytes += int64(it.Size)
 		if it.Flags&commitlog.FlagScheduled != 0 {
 			l.scratch = append(l.scratch, indexEntry(it))
+			dies.fireSec = max(dies.fireSec, ceilSec(it.When))
 			if q := l.s.registry.byID(it.Queue); q != nil {
 				q.scheduled.Add(1)
 			}
 			continue
 		}
 		l.publish(it, storeMs)
+		dies.storeSec = ceilSec(storeMs)
 	}
+	l.deaths.note(items[0].Loc.Offset()-commitlog.RecordHeaderSize-commitlog.FrameHeaderSize, end, dies)
 	l.touched.wake()
 	l.s.payloadBytes.Add(bytes)
 	l.s.written[BytesLog].Add(commitlog.FrameHeaderSize + int64(len(items))*commitlog.RecordHeaderSize + bytes)
@@ -107,6 +113,13 @@ func (l *lane) publish(it *commitlog.Item, storeMs int64) {
 		Loc: uint64(it.Loc), Size: uint32(it.Size), Tag: it.Tag, DeliverMs: storeMs,
 	})
 	l.touched.add(q)
+}
+
+// keepFor lets a message that fires late live from then on, not from its fire time.
+func (l *lane) keepFor(loc commitlog.Loc, size uint32, fireMs int64) {
+	off := loc.Offset()
+	l.log.KeepFor(off, fireMs)
+	l.deaths.keepFor(off-commitlog.RecordHeaderSize, off+int64(size), fireMs)
 }
 
 // SegmentAdded registers a segment before its first byte is used.

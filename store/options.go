@@ -46,6 +46,10 @@ type Options struct {
 	Retention time.Duration
 	// ScheduledRetention keeps scheduled messages for this long after their fire time.
 	ScheduledRetention time.Duration
+	// RetentionBytes keeps ordinary messages only as long as they are among the newest
+	// so many bytes of the commit-log lane that they share with scheduled ones of up to
+	// 2 h. Scheduled messages stay for their time whatever it says. 0 = no limit.
+	RetentionBytes int64
 
 	// SegmentSize is the bytes per file of lane 0, DelaySegmentSize of the other lanes,
 	// JournalSegmentSize of the fire journal. Multiples of 4096.
@@ -127,8 +131,8 @@ func (o *Options) Validate() error {
 	if int64(o.FireBatch)*journalEntrySize+4096 > o.JournalSegmentSize {
 		return fmt.Errorf("FireBatch %d does not fit a journal segment of %d bytes", o.FireBatch, o.JournalSegmentSize)
 	}
-	if o.MaxDelay < 0 || o.Retention < 0 || o.ScheduledRetention < 0 {
-		return errors.New("MaxDelay, Retention and ScheduledRetention must not be negative")
+	if o.MaxDelay < 0 || o.Retention < 0 || o.ScheduledRetention < 0 || o.RetentionBytes < 0 {
+		return errors.New("MaxDelay, Retention, ScheduledRetention and RetentionBytes must not be negative")
 	}
 	if o.NearEntries < 1024 {
 		return fmt.Errorf("NearEntries is %d: it must be at least 1024", o.NearEntries)

@@ -27,6 +27,13 @@ type Queue struct {
 	flushedTo   atomic.Int64
 	extentDirty atomic.Bool
 
+	// head is the first slot that the last pass of retention left. Guarded by
+	// Store.checkpointMu.
+	head struct {
+		slot  int64
+		entry consumequeue.Entry
+	}
+
 	// nwatch lets wake return without the lock when nobody waits.
 	nwatch atomic.Int32
 	watch  struct {
@@ -81,9 +88,10 @@ func (q *Queue) Scheduled() int64 { return q.scheduled.Load() }
 func (q *Queue) Fired() int64 { return q.fired.Load() }
 
 // Read fills dst with the visible slots from slot from on and returns how many
-// there were. Slots below Min are not readable: it starts at Min then.
+// there were. The slot of a message that is past its retention is void. Slots below Min are not readable: it starts at Min then.
 func (q *Queue) Read(from int64, dst []Delivery) (int, error) {
 	var buf [64]consumequeue.Entry
+	now := q.s.clock.NowMs()
 	total := 0
 	for total < len(dst) {
 		from = max(from, q.cq.Min())
@@ -92,7 +100,7 @@ func (q *Queue) Read(from int64, dst []Delivery) (int, error) {
 			continue // retention has just raised Min
 		}
 		for i := range n {
-			dst[total+i] = delivery(from+int64(i), &buf[i])
+			dst[total+i] = q.delivery(from+int64(i), &buf[i], now)
 		}
 		total += n
 		from += int64(n)
@@ -114,8 +122,10 @@ func (q *Queue) readError(err error) error {
 	return ErrClosed
 }
 
-func delivery(slot int64, e *consumequeue.Entry) Delivery {
-	if e.Flags&consumequeue.FlagVoid != 0 {
+// delivery shows what a slot holds at now: a message past its retention is gone,
+// though its slot may stand behind one that is not.
+func (q *Queue) delivery(slot int64, e *consumequeue.Entry, now int64) Delivery {
+	if e.Flags&consumequeue.FlagVoid != 0 || q.s.entryDead(e, now) {
 		return Delivery{Slot: slot, Void: true}
 	}
 	return Delivery{

@@ -114,7 +114,7 @@ func (r *recovery) replayFirings() error {
 			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
 			lost[l.id] = max(lost[l.id], end)
 		} else {
-			l.log.KeepFor(x.loc.Offset(), x.firedMs)
+			l.keepFor(x.loc, x.size, x.firedMs)
 		}
 		r.restoreSlot(x.queue, x.slot, e)
 	}
@@ -135,7 +135,11 @@ func (r *recovery) replayFirings() error {
 // openLane scans what the checkpoint does not cover and rebuilds the memtable.
 func (r *recovery) openLane(id uint8) error {
 	s := r.s
-	l := &lane{s: s, id: id}
+	size := s.opts.DelaySegmentSize
+	if id == 0 {
+		size = s.opts.SegmentSize
+	}
+	l := &lane{s: s, id: id, deaths: newDeaths(size)}
 	s.lanes[id] = l
 	indexed, err := r.openIndex(l)
 	if err != nil {
@@ -146,18 +150,21 @@ func (r *recovery) openLane(id uint8) error {
 		from = min(from, r.st.replay.lane0)
 	}
 	visit := func(f commitlog.Frame) error { r.visitFrame(l, &f, indexed); return nil }
-	size := s.opts.DelaySegmentSize
-	if id == 0 {
-		size = s.opts.SegmentSize
-	}
 	o := s.logOptions(id, size)
 	o.Hooks = l
+	o.GivenBack = r.st.laneGiven(id)
 	o.RollAfter = laneClasses[id].rollAfter
 	dir := filepath.Join(s.dir, logDir, strconv.Itoa(int(id)))
 	l.log, _, err = commitlog.Open(dir, r.st.laneSegments(id), from, visit, o)
 	if err != nil {
 		return err
 	}
+	for _, info := range l.log.Segments() {
+		if !info.Sealed {
+			l.deaths.found(&info)
+		}
+	}
+	s.free(l, o.GivenBack) // a crash may have come between the registration and this
 	s.near.absorbed[id] = l.log.Tail()
 	l.bornMs = s.clock.NowMs() // what recovery put into the memtable ages from now on
 	return nil

@@ -3,18 +3,38 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/consumequeue"
 )
 
-// retain is one pass of retention: slots whose message is past its time are
-// cut off the queues, then segments in which nothing is alive go back to the
-// pool, where the next segment is taken from.
+// retentionEvery is the time between two passes of retention. What a message took
+// on disk goes with the second pass after its time at the latest.
+const retentionEvery = 15 * time.Second
+
+// Retention in three steps, each of which costs what is dead, not what is there:
+//
+//   - A message that is past its time is not read any more: from that millisecond on
+//     its slot reads as void, wherever in its queue it stands.
+//   - A pass cuts dead slots off the front of the queues.
+//   - It gives the bytes back: a segment in which all is dead as a file, for reuse;
+//     in the others the units of 64 KiB in which all is dead, as holes. Holes come a
+//     pass later than the void slots, so that nobody is reading there.
+//
+// Retain does a pass now instead of at its time.
+func (s *Store) Retain() error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return s.retain()
+}
+
 func (s *Store) retain() error {
 	s.checkpointMu.Lock()
 	defer s.checkpointMu.Unlock()
 	now := s.clock.NowMs()
+	s.moveSizeCutoff()
 	for _, q := range s.registry.all() {
 		s.trim(q, now)
 	}
@@ -22,8 +42,29 @@ func (s *Store) retain() error {
 		if err := s.dropDead(l, now); err != nil {
 			return fmt.Errorf("recycle dead segments of lane %d: %w", l.id, err)
 		}
+		if err := s.giveBackDead(l, now-retentionEvery.Milliseconds()); err != nil {
+			return fmt.Errorf("give space of lane %d back: %w", l.id, err)
+		}
 	}
 	return nil
+}
+
+// moveSizeCutoff finds the offset of lane 0 that has RetentionBytes of the lane
+// behind it; ordinary messages before it are dead. It never moves back.
+func (s *Store) moveSizeCutoff() {
+	left := s.opts.RetentionBytes
+	if left == 0 {
+		return
+	}
+	segments := s.lanes[0].log.Segments()
+	for i := len(segments) - 1; i >= 0; i-- {
+		size := segments[i].End - segments[i].Base
+		if size >= left {
+			s.sizeCutoff.Store(max(s.sizeCutoff.Load(), segments[i].End-left))
+			return
+		}
+		left -= size
+	}
 }
 
 // trimFailed leaves a queue as it is: a damaged file of one must not keep the
@@ -34,10 +75,14 @@ func (s *Store) trimFailed(q *Queue, err error) {
 	}
 }
 
-// trim raises the queue's minimum over the slots that are dead at now.
+// trim raises the queue's minimum over the slots that are dead at now. The first slot
+// that stays is remembered: as long as it lives there is nothing to read.
 func (s *Store) trim(q *Queue, now int64) {
 	var buf [256]consumequeue.Entry
 	first := q.cq.Min()
+	if first == q.cq.Visible() || q.head.slot == first && q.head.entry != (consumequeue.Entry{}) && !s.entryDead(&q.head.entry, now) {
+		return
+	}
 	slot := first
 	for {
 		n, err := q.cq.Read(slot, buf[:])
@@ -50,6 +95,9 @@ func (s *Store) trim(q *Queue, now int64) {
 			dead++
 		}
 		slot += int64(dead)
+		if dead < n {
+			q.head.slot, q.head.entry = slot, buf[dead]
+		}
 		if dead < len(buf) {
 			break
 		}
@@ -60,52 +108,102 @@ func (s *Store) trim(q *Queue, now int64) {
 	}
 }
 
+// entryDead tells whether the message of a slot is past its retention.
 func (s *Store) entryDead(e *consumequeue.Entry, now int64) bool {
 	if e.Flags&consumequeue.FlagScheduled != 0 {
 		return e.DeliverMs+s.opts.ScheduledRetention.Milliseconds() <= now
 	}
-	return e.DeliverMs+s.opts.Retention.Milliseconds() <= now
+	return e.DeliverMs+s.opts.Retention.Milliseconds() <= now || int64(e.Loc) < s.sizeCutoff.Load() // ordinary ones are in lane 0
 }
 
-// dropDead recycles the sealed segments of a lane in which nothing is alive (I4).
+// dropDead recycles the segments of a lane in which nothing is alive (I4). One that
+// is being written is sealed for that. A run may still have entries of it: they are
+// done, and if the run is rebuilt one day they are not missed.
 func (s *Store) dropDead(l *lane, now int64) error {
-	var st replayPoint
-	var indexed int64
-	var m mark
-	s.catalog.view(func(c *catalogState) { st, indexed, m = c.replay, c.indexed[l.id], c.mark })
+	k := s.known(l)
+	err := l.log.RollIf(func(info commitlog.SegmentInfo) bool {
+		return s.segmentDead(l, &info, now) && info.MaxFireMs <= k.firedMs
+	})
+	if err != nil && !errors.Is(err, commitlog.ErrClosed) {
+		s.log.Warn("dead segment cannot be sealed yet", "lane", l.id, "error", err)
+	}
 	for _, info := range l.log.Segments() {
-		if !info.Sealed || !s.segmentDead(&info, now) {
-			continue
-		}
-		// Recovery still reads it, or an entry of it is not done. What counts is the
-		// end of its messages: nobody absorbs the seal behind them.
+		// What counts is the end of its messages: nobody absorbs the seal behind them.
 		end := info.End - commitlog.FrameHeaderSize
-		if end > indexed || l.id == 0 && end > st.lane0 || end > m.absorbed[l.id] || info.MaxFireMs > m.firedMs {
-			continue
-		}
-		if s.runRefersTo(l, info.Base, end) {
+		if !info.Sealed || !s.segmentDead(l, &info, now) || end > k.upTo || info.MaxFireMs > k.firedMs {
 			continue
 		}
 		if err := s.removeSegment(l.id, l.log, info.Base); err != nil {
 			return err
 		}
+		l.deaths.removed(info.Base)
 		s.log.Info("segment recycled", "lane", l.id, "base", info.Base, "records", info.Records)
 	}
 	return nil
 }
 
-func (s *Store) segmentDead(info *commitlog.SegmentInfo, now int64) bool {
-	return (info.MaxFireMs == 0 || info.MaxFireMs+s.opts.ScheduledRetention.Milliseconds() <= now) &&
-		(info.MaxStoreMs == 0 || info.MaxStoreMs+s.opts.Retention.Milliseconds() <= now)
+// known is what recovery will know of a lane from the catalog: it reads the lane
+// from upTo on, and entries up to firedMs before it are done.
+type known struct{ upTo, firedMs int64 }
+
+func (s *Store) known(l *lane) known {
+	var k known
+	s.catalog.view(func(c *catalogState) {
+		k = known{upTo: min(c.indexed[l.id], c.mark.absorbed[l.id]), firedMs: c.mark.firedMs}
+		if l.id == 0 {
+			k.upTo = min(k.upTo, c.replay.lane0)
+		}
+	})
+	return k
 }
 
-func (s *Store) runRefersTo(l *lane, start, end int64) bool {
-	for _, r := range l.index.Runs() {
-		if r.Start < end && r.End > start {
-			return true
+// giveBackDead frees the units of a lane that were dead at a time, where recovery
+// reads only if a run is damaged, and then knows that they are gone.
+func (s *Store) giveBackDead(l *lane, at int64) error {
+	k := s.known(l)
+	dead := func(u unit, end int64) bool {
+		return int64(u.fireSec)*1000 <= k.firedMs && s.unitDead(u, end, l, at)
+	}
+	var ranges []commitlog.Range
+	var e edit
+	for _, info := range l.log.Segments() {
+		for _, r := range l.deaths.dead(info.Base, min(k.upTo, info.End), dead) {
+			ranges = append(ranges, r)
+			e.givenBack(l.id, info.Base, r)
 		}
 	}
-	return false
+	if len(ranges) == 0 {
+		return nil
+	}
+	if err := s.catalog.commit(e); err != nil {
+		return err
+	}
+	for _, r := range ranges {
+		l.deaths.gone(r)
+	}
+	s.free(l, ranges)
+	return nil
+}
+
+// free gives registered ranges back. What cannot be freed now is when the store is
+// opened again, or with its segment.
+func (s *Store) free(l *lane, ranges []commitlog.Range) {
+	if err := l.log.GiveBack(ranges...); err != nil && !errors.Is(err, commitlog.ErrClosed) {
+		s.log.Warn("space of expired messages is not given back yet", "lane", l.id, "error", err)
+	}
+}
+
+func (s *Store) segmentDead(l *lane, info *commitlog.SegmentInfo, now int64) bool {
+	return s.unitDead(unit{ceilSec(info.MaxFireMs), ceilSec(info.MaxStoreMs)}, info.End, l, now)
+}
+
+// unitDead tells whether all messages of u, which ends at lane offset end, are dead.
+func (s *Store) unitDead(u unit, end int64, l *lane, now int64) bool {
+	if u.fireSec != 0 && int64(u.fireSec)*1000+s.opts.ScheduledRetention.Milliseconds() > now {
+		return false
+	}
+	return u.storeSec == 0 || int64(u.storeSec)*1000+s.opts.Retention.Milliseconds() <= now ||
+		l.id == 0 && end <= s.sizeCutoff.Load()
 }
 
 // removeSegment forgets a segment durably, then gives its file back.

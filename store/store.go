@@ -34,6 +34,8 @@ type Store struct {
 	near       *near
 	pool       *segment.Pool // shared: a segment that one lane has finished with serves another
 
+	sizeCutoff atomic.Int64 // lane-0 offset before which ordinary messages are dead by RetentionBytes
+
 	pending atomic.Int64 // scheduled and not yet fired
 	overdue atomic.Int64 // of these, in memory and due
 	// Since the store was opened: payload accepted, and bytes written by class.

@@ -136,7 +136,7 @@ func (c *Chain) Create(base int64) (*File, error) {
 	return f, nil
 }
 
-func (c *Chain) allocate(f *os.File) error { return c.o.IO.Preallocate(f, c.o.Size) }
+func (c *Chain) allocate(f *os.File) error { return c.o.IO.Preallocate(f, 0, c.o.Size) }
 
 // giveBack undoes a Create that failed: a file that had blocks before keeps them
 // for the next attempt, a fresh one frees what it got.

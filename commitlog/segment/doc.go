@@ -19,8 +19,9 @@
 // A file that will be written has blocks for its whole length before it is
 // mapped: a store through a mapping into a hole of a full disk is a SIGBUS, which
 // kills the process, while the allocation reports ENOSPC. Nothing ever shortens a
-// mapped file. A sealed segment may give the blocks of its unused end back
-// (File.Trim); it is only read from then on, and a hole reads as zeroes.
+// mapped file. Bytes that will not be written again may lose their blocks: the
+// unused end of a sealed segment (File.Trim), and what nobody wants any more in
+// front of the writer (File.Free). A hole reads as zeroes.
 //
 // A file from the Pool is preferred over a fresh one: a sync into blocks that were
 // written before needs no file-system journal commit and is several times faster.

@@ -60,10 +60,10 @@ func (f *File) WriteAt(p []byte, off int64) error {
 	return nil
 }
 
-// Allocate makes sure that there are blocks behind every byte. A file from
-// Chain.Create has them; one from Chain.Open needs it before it is written.
-func (f *File) Allocate() error {
-	if err := f.io.Preallocate(f.f, f.size); err != nil {
+// Allocate makes sure that there are blocks behind every byte from off on. A file
+// from Chain.Create has them; one from Chain.Open needs it before it is written.
+func (f *File) Allocate(off int64) error {
+	if err := f.io.Preallocate(f.f, off&^(pageSize-1), f.size); err != nil {
 		return fmt.Errorf("allocate segment %s: %w", f.Name(), err)
 	}
 	return nil
@@ -111,8 +111,17 @@ func (f *File) Trim(from int64) error {
 	if from >= f.size {
 		return nil
 	}
-	if err := durable.PunchHole(f.f, from, f.size-from); err != nil {
-		return fmt.Errorf("trim segment: %w", err)
+	return f.Free(from, f.size-from)
+}
+
+// Free gives the blocks of [off, off+n), whole pages, back to the file system; they
+// read as zeroes from then on, in mappings too. Nothing may be written there again.
+func (f *File) Free(off, n int64) error {
+	if off < 0 || n < 0 || off+n > f.size || (off|n)%pageSize != 0 {
+		return fmt.Errorf("free %d bytes at %d of segment %s: %w", n, off, f.Name(), ErrRange)
+	}
+	if err := durable.PunchHole(f.f, off, n); err != nil {
+		return fmt.Errorf("free bytes of segment %s: %w", f.Name(), err)
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ type IO interface {
 	WriteAt(f *os.File, p []byte, off int64) error
 	// Datasync makes every byte written to f durable.
 	Datasync(f *os.File) error
-	// Preallocate gives f blocks for its first size bytes and that length.
-	Preallocate(f *os.File, size int64) error
+	// Preallocate gives f blocks for the bytes [off, size) and that length.
+	Preallocate(f *os.File, off, size int64) error
 }
 
 // Disk is the IO that reaches the disk.
@@ -31,4 +31,6 @@ func (Disk) WriteAt(f *os.File, p []byte, off int64) error {
 func (Disk) Datasync(f *os.File) error { return durable.Datasync(f) }
 
 // Preallocate is fallocate where the platform has it.
-func (Disk) Preallocate(f *os.File, size int64) error { return durable.Preallocate(f, size) }
+func (Disk) Preallocate(f *os.File, off, size int64) error {
+	return durable.PreallocateFrom(f, off, size)
+}

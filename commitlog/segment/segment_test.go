@@ -216,11 +216,11 @@ type fullDisk struct {
 	full bool
 }
 
-func (d *fullDisk) Preallocate(f *os.File, n int64) error {
+func (d *fullDisk) Preallocate(f *os.File, off, n int64) error {
 	if d.full {
 		return syscall.ENOSPC
 	}
-	return d.Disk.Preallocate(f, n)
+	return d.Disk.Preallocate(f, off, n)
 }
 
 func TestCreateOnAFullDiskLeavesNothingNewBehind(t *testing.T) {
@@ -263,7 +263,7 @@ func TestOpenRestoresTheLengthAndRefusesAnother(t *testing.T) {
 	f, err := c.Open(0)
 	require.NoError(t, err)
 	require.Equal(t, "short\x00", string(f.Bytes(0, 6)))
-	require.NoError(t, f.Allocate())
+	require.NoError(t, f.Allocate(0))
 	f.Release()
 	require.NoError(t, os.Truncate(c.Path(0), size+1))
 	_, err = c.Open(0)

@@ -20,9 +20,15 @@ func Datasync(f *os.File) error {
 
 // Preallocate gives f disk blocks for its first size bytes and makes it that
 // long. On a full disk it fails with ENOSPC.
-func Preallocate(f *os.File, size int64) error {
+func Preallocate(f *os.File, size int64) error { return PreallocateFrom(f, 0, size) }
+
+// PreallocateFrom is Preallocate for the bytes [off, size): holes before stay.
+func PreallocateFrom(f *os.File, off, size int64) error {
+	if off >= size {
+		return nil
+	}
 	for {
-		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+		err := unix.Fallocate(int(f.Fd()), 0, off, size-off)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}

@@ -11,5 +11,8 @@ func Datasync(f *os.File) error { return f.Sync() }
 // long. On a full disk it fails with ENOSPC.
 func Preallocate(f *os.File, size int64) error { return fillZero(f, size) }
 
+// PreallocateFrom is Preallocate, since there are no holes here.
+func PreallocateFrom(f *os.File, _, size int64) error { return Preallocate(f, size) }
+
 // PunchHole is an optimisation that this platform goes without.
 func PunchHole(*os.File, int64, int64) error { return nil }
