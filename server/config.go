@@ -45,6 +45,11 @@ type Config struct {
 	// SegmentSize is the size of one commit-log file in bytes. Lanes of messages
 	// that are scheduled for later than 2 h use at most 256 MiB of it.
 	SegmentSize int64
+	// DiskWarn and DiskRefuse are how full the disk of the store may be, in percent,
+	// before it warns and before new messages are refused; DiskFree is how many free
+	// bytes are enough however full it is.
+	DiskWarn, DiskRefuse int64
+	DiskFree             int64
 	// Retention is how long an ordinary message is kept after it was stored.
 	Retention time.Duration
 	// ScheduledRetention is how long a scheduled message is kept after its time.
@@ -111,6 +116,9 @@ func DefaultConfig() Config {
 		FlushEvery:         200 * time.Millisecond,
 		Writer:             WriterPwrite,
 		SegmentSize:        1 << 30,
+		DiskWarn:           80,
+		DiskRefuse:         90,
+		DiskFree:           10 << 30,
 		Retention:          3 * day,
 		ScheduledRetention: 2 * day,
 		DrainTimeout:       10 * time.Second,
@@ -152,6 +160,12 @@ func (c *Config) validateStore() error {
 	}
 	if c.SegmentSize%4096 != 0 {
 		errs = append(errs, fmt.Errorf("--segment-size %s must be a multiple of 4KiB", formatSize(c.SegmentSize)))
+	}
+	if c.DiskWarn < 1 || c.DiskRefuse < c.DiskWarn || c.DiskRefuse > 100 {
+		errs = append(errs, fmt.Errorf("--disk-warn %d%% and --disk-refuse %d%%: use 1%% to 100%%, and warn first; 100%% is a disk without any space", c.DiskWarn, c.DiskRefuse))
+	}
+	if c.DiskFree < 1 {
+		errs = append(errs, errors.New("--disk-free must be at least 1B"))
 	}
 	if c.FlushEvery < time.Millisecond || c.FlushEvery > time.Minute {
 		errs = append(errs, fmt.Errorf("--flush-every %s: use 1ms to 1m", formatDuration(c.FlushEvery)))

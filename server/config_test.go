@@ -60,6 +60,7 @@ func TestEverySettingReachesItsFieldFromEverySource(t *testing.T) {
 		Advertise: "192.0.2.7", ClusterName: "c1", BrokerName: "b-1", AutoCreateTopic: false,
 		MaxMessageSize: 1 << 20, MaxDelay: 30 * day, Flush: FlushAsync, FlushEvery: time.Second,
 		Writer: WriterMmap, SegmentSize: 64 << 20, Retention: day, ScheduledRetention: time.Hour,
+		RetentionSize: 5 << 30, DiskWarn: 70, DiskRefuse: 85, DiskFree: 2 << 30,
 		Pprof: true, Demo: false, DrainTimeout: 3 * time.Second, LogLevel: "debug", LogFormat: LogJSON,
 	}
 	values := map[string]string{
@@ -67,6 +68,7 @@ func TestEverySettingReachesItsFieldFromEverySource(t *testing.T) {
 		"advertise": "192.0.2.7", "cluster": "c1", "broker-name": "b-1", "auto-create-topic": "false",
 		"max-message-size": "1MiB", "max-delay": "30d", "flush": "async", "flush-every": "1s",
 		"writer": "mmap", "segment-size": "64MiB", "retention": "24h", "scheduled-retention": "1h",
+		"retention-size": "5GiB", "disk-warn": "70%", "disk-refuse": "85", "disk-free": "2GiB",
 		"pprof": "true", "demo": "false", "drain-timeout": "3s", "log-level": "debug", "log-format": "json",
 	}
 	var args, env []string
@@ -131,29 +133,31 @@ func TestWrongValuesAreRefusedWithTheNextStep(t *testing.T) {
 		args []string
 		want string
 	}{
-		"wildcard without advertise":  {[]string{"--listen=0.0.0.0:10911"}, "add --advertise IP"},
-		"wildcard by empty host":      {[]string{"--listen=:10911"}, "add --advertise IP"},
-		"wildcard of IPv6":            {[]string{"--listen=[::]:10911"}, "add --advertise IP"},
-		"advertise a wildcard":        {[]string{"--advertise=0.0.0.0"}, "name one of the machine's own"},
-		"advertise a name":            {[]string{"--advertise=broker.example"}, "a name will not do"},
-		"listen without port":         {[]string{"--listen=127.0.0.1"}, "HOST:PORT"},
-		"port out of range":           {[]string{"--admin-listen=127.0.0.1:70000"}, "0 to 65535"},
-		"no room for VIP":             {[]string{"--listen=127.0.0.1:2"}, "VIP listener"},
-		"name server on VIP port":     {[]string{"--listen=127.0.0.1:9878"}, "port 9876 too, for the VIP listener, and --namesrv-listen"},
-		"admin on VIP port":           {[]string{"--admin-listen=127.0.0.1:10909"}, "and --admin-listen 127.0.0.1:10909 is on that port"},
-		"wildcard on VIP port":        {[]string{"--admin-listen=:10909"}, "for the VIP listener"},
-		"empty data":                  {[]string{"--data="}, "name a directory"},
-		"segment too small":           {[]string{"--segment-size=4MiB"}, "at least 8MiB"},
-		"segment not of pages":        {[]string{"--segment-size=104857601"}, "multiple of 4KiB"},
-		"message larger than a frame": {[]string{"--max-message-size=16MiB"}, "frames end at 16MiB"},
-		"no message":                  {[]string{"--max-message-size=0"}, "use 1B to"},
-		"flush too rare":              {[]string{"--flush-every=1h"}, "use 1ms to 1m"},
-		"retention too short":         {[]string{"--retention=1s"}, "use 1m to"},
-		"max delay":                   {[]string{"--max-delay=0s"}, "use 1s to 366d"},
-		"max delay too long":          {[]string{"--max-delay=367d"}, "use 1s to 366d"},
-		"cluster name":                {[]string{"--cluster=a b"}, "use 1 to 64"},
-		"pprof without admin":         {[]string{"--pprof", "--admin-listen="}, "set --admin-listen"},
-		"demo without topics":         {[]string{"--demo", "--auto-create-topic=false"}, "leave --auto-create-topic on"},
+		"wildcard without advertise":   {[]string{"--listen=0.0.0.0:10911"}, "add --advertise IP"},
+		"wildcard by empty host":       {[]string{"--listen=:10911"}, "add --advertise IP"},
+		"wildcard of IPv6":             {[]string{"--listen=[::]:10911"}, "add --advertise IP"},
+		"advertise a wildcard":         {[]string{"--advertise=0.0.0.0"}, "name one of the machine's own"},
+		"advertise a name":             {[]string{"--advertise=broker.example"}, "a name will not do"},
+		"listen without port":          {[]string{"--listen=127.0.0.1"}, "HOST:PORT"},
+		"port out of range":            {[]string{"--admin-listen=127.0.0.1:70000"}, "0 to 65535"},
+		"no room for VIP":              {[]string{"--listen=127.0.0.1:2"}, "VIP listener"},
+		"name server on VIP port":      {[]string{"--listen=127.0.0.1:9878"}, "port 9876 too, for the VIP listener, and --namesrv-listen"},
+		"admin on VIP port":            {[]string{"--admin-listen=127.0.0.1:10909"}, "and --admin-listen 127.0.0.1:10909 is on that port"},
+		"wildcard on VIP port":         {[]string{"--admin-listen=:10909"}, "for the VIP listener"},
+		"empty data":                   {[]string{"--data="}, "name a directory"},
+		"segment too small":            {[]string{"--segment-size=4MiB"}, "at least 8MiB"},
+		"segment not of pages":         {[]string{"--segment-size=104857601"}, "multiple of 4KiB"},
+		"message larger than a frame":  {[]string{"--max-message-size=16MiB"}, "frames end at 16MiB"},
+		"no message":                   {[]string{"--max-message-size=0"}, "use 1B to"},
+		"flush too rare":               {[]string{"--flush-every=1h"}, "use 1ms to 1m"},
+		"retention too short":          {[]string{"--retention=1s"}, "use 1m to"},
+		"max delay":                    {[]string{"--max-delay=0s"}, "use 1s to 366d"},
+		"max delay too long":           {[]string{"--max-delay=367d"}, "use 1s to 366d"},
+		"disk refuses before it warns": {[]string{"--disk-warn=95%"}, "warn first"},
+		"no free space is enough":      {[]string{"--disk-free=0"}, "at least 1B"},
+		"cluster name":                 {[]string{"--cluster=a b"}, "use 1 to 64"},
+		"pprof without admin":          {[]string{"--pprof", "--admin-listen="}, "set --admin-listen"},
+		"demo without topics":          {[]string{"--demo", "--auto-create-topic=false"}, "leave --auto-create-topic on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := load(t, tc.args, nil, "")
@@ -166,6 +170,16 @@ func TestAWrongValueFromElsewhereSaysWhere(t *testing.T) {
 	_, _, err := load(t, nil, []string{"DUELOG_LISTEN=0.0.0.0:10911"}, "retention: 1s\n")
 	require.ErrorContains(t, err, "--listen was set by env DUELOG_LISTEN")
 	require.ErrorContains(t, err, "duelog.yaml:1")
+}
+
+func TestPercentagesAreReadWithAndWithoutTheirSign(t *testing.T) {
+	var v percentValue
+	require.NoError(t, v.Set("7"))
+	require.NoError(t, v.Set("85%"))
+	require.Equal(t, "85%", v.String())
+	for _, bad := range []string{"", "high", "-1", "80%%", "300"} {
+		require.ErrorContains(t, v.Set(bad), "write it like 80%", bad)
+	}
 }
 
 func TestUsableAddressesPass(t *testing.T) {

@@ -42,6 +42,9 @@ func (s *Settings) bindStore(fs *pflag.FlagSet) {
 	duration(fs, &c.FlushEvery, "flush-every", "longest time between two flushes with --flush async")
 	choice(fs, &c.Writer, "writer", "how commit-log files are written", WriterPwrite, WriterMmap)
 	size(fs, &c.SegmentSize, "segment-size", "size of a commit-log file; those for delays above 2 h take at most 256MiB")
+	fs.Var((*percentValue)(&c.DiskWarn), "disk-warn", "how full the disk may be before the broker warns and keeps no expired files for reuse")
+	fs.Var((*percentValue)(&c.DiskRefuse), "disk-refuse", "how full the disk may be before new messages are refused; pending ones fire all the same")
+	size(fs, &c.DiskFree, "disk-free", "free space that is enough however full the disk is; to warn, twice as much")
 }
 
 func (s *Settings) bindRunning(fs *pflag.FlagSet) {

@@ -103,6 +103,24 @@ func formatSize(n int64) string {
 	return strconv.FormatInt(n, 10) + "B"
 }
 
+// percentValue is a pflag.Value for a number of percent.
+type percentValue int64
+
+// Set parses "80%" or "80".
+func (v *percentValue) Set(s string) error {
+	n, err := strconv.ParseUint(strings.TrimSuffix(s, "%"), 10, 7)
+	if err != nil {
+		return fmt.Errorf("%q is not a percentage; write it like 80%%", s)
+	}
+	*v = percentValue(n)
+	return nil
+}
+
+func (v *percentValue) String() string { return strconv.FormatInt(int64(*v), 10) + "%" }
+
+// Type is the word that the help text shows for the value.
+func (v *percentValue) Type() string { return "percent" }
+
 // textValue is a pflag.Value for a string whose kind the help text shows.
 type textValue struct {
 	text *string

@@ -30,7 +30,7 @@ func TestOnAFullDiskSendsAreRefusedAndDueMessagesStillFire(t *testing.T) {
 	filler := filepath.Join(mount, "filler")
 	require.NoError(t, os.WriteFile(filler, make([]byte, 2<<20), 0o644))
 	dir := filepath.Join(mount, "store")
-	o := small(Options{CheckpointEvery: 50 * time.Millisecond, keeperTick: 10 * time.Millisecond})
+	o := small(Options{CheckpointEvery: 50 * time.Millisecond, keeperTick: 10 * time.Millisecond, DiskRefuse: 1})
 	s := mustOpen(t, dir, o)
 	q, due := mustQueue(t, s, "orders", 0), mustQueue(t, s, "due", 0)
 	const n = 200

@@ -42,6 +42,7 @@ type keeper struct {
 
 func (k *keeper) run() error {
 	now := time.Now()
+	k.s.watchDisk()
 	k.s.rollOldSegments()
 	k.s.freezeOldMemtables()
 	err := k.s.flushIndexes() // on a full disk retention is what makes room

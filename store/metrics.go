@@ -58,6 +58,8 @@ func storeGauges(s *Store) []prometheus.Collector {
 		gauge("duelog_overdue_messages", "Messages in memory whose fire time has passed.", func(st *Stats) float64 { return float64(st.Overdue) }),
 		gauge("duelog_near_entries", "Index entries in the near wheel.", func(st *Stats) float64 { return float64(st.NearEntries) }),
 		gauge("duelog_disk_full", "1 while new messages are refused for want of space.", func(st *Stats) float64 { return flag(st.DiskFull) }),
+		gauge("duelog_disk_level", "How full the disk is: 0 enough space, 1 beyond the warning, 2 new messages are refused.", func(st *Stats) float64 { return float64(st.DiskLevel) }),
+		gauge("duelog_disk_free_bytes", "Bytes left on the file system of the store.", func(st *Stats) float64 { return float64(st.DiskFree) }),
 		gauge("duelog_store_failed", "1 after an error that needs a restart.", func(st *Stats) float64 { return flag(st.Failed) }),
 		gauge("duelog_write_amplification", "Bytes written to all files per byte of payload accepted.", func(st *Stats) float64 { return st.WriteAmplification() }),
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/segment"
+	"github.com/duelog/duelog/internal/durable"
 )
 
 // Defaults of Options.
@@ -17,6 +18,9 @@ const (
 	DefaultMaxDelay           = 366 * 24 * time.Hour
 	DefaultRetention          = 72 * time.Hour
 	DefaultScheduledRetention = 48 * time.Hour
+	DefaultDiskWarn           = 0.80
+	DefaultDiskRefuse         = 0.90
+	DefaultDiskFree           = 10 << 30
 	DefaultCheckpointEvery    = 10 * time.Second
 	DefaultCheckpointBytes    = 256 << 20
 	DefaultFlushEvery         = 200 * time.Millisecond
@@ -51,6 +55,14 @@ type Options struct {
 	// 2 h. Scheduled messages stay for their time whatever it says. 0 = no limit.
 	RetentionBytes int64
 
+	// DiskWarn and DiskRefuse say how much of its file system may be used, by whomever,
+	// as parts of 1: from DiskWarn on the store warns and keeps no expired file for
+	// reuse, from DiskRefuse on it takes no new messages. Neither does so while
+	// DiskFree bytes are free (DiskWarn: twice as many), however full a large disk is.
+	// DiskRefuse of 1 or more: only a disk without any space is full.
+	DiskWarn, DiskRefuse float64
+	DiskFree             int64
+
 	// SegmentSize is the bytes per file of lane 0, DelaySegmentSize of the other lanes,
 	// JournalSegmentSize of the fire journal. Multiples of 4096.
 	SegmentSize        int64
@@ -84,6 +96,8 @@ type Options struct {
 	clock      clock
 	keeperTick time.Duration
 	horizon    time.Duration
+	// diskSpace is how a test makes a disk full.
+	diskSpace func(dir string) (durable.Space, error)
 }
 
 // EnsureDefaults replaces zero fields by their defaults.
@@ -92,6 +106,9 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.MaxDelay, DefaultMaxDelay)
 	setDefault(&o.Retention, DefaultRetention)
 	setDefault(&o.ScheduledRetention, DefaultScheduledRetention)
+	setDefault(&o.DiskWarn, DefaultDiskWarn)
+	setDefault(&o.DiskRefuse, DefaultDiskRefuse)
+	setDefault(&o.DiskFree, DefaultDiskFree)
 	setDefault(&o.SegmentSize, DefaultSegmentSize)
 	setDefault(&o.DelaySegmentSize, DefaultDelaySegmentSize)
 	setDefault(&o.JournalSegmentSize, DefaultJournalSegmentSize)
@@ -104,6 +121,9 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.FireBatch, DefaultFireBatch)
 	setDefault(&o.keeperTick, time.Second)
 	setDefault(&o.horizon, defaultHorizon)
+	if o.diskSpace == nil {
+		o.diskSpace = durable.DiskSpace
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -133,6 +153,9 @@ func (o *Options) Validate() error {
 	}
 	if o.MaxDelay < 0 || o.Retention < 0 || o.ScheduledRetention < 0 || o.RetentionBytes < 0 {
 		return errors.New("MaxDelay, Retention, ScheduledRetention and RetentionBytes must not be negative")
+	}
+	if o.DiskWarn < 0 || o.DiskRefuse < 0 || o.DiskFree < 0 {
+		return errors.New("DiskWarn, DiskRefuse and DiskFree must not be negative")
 	}
 	if o.NearEntries < 1024 {
 		return fmt.Errorf("NearEntries is %d: it must be at least 1024", o.NearEntries)

@@ -77,6 +77,8 @@ func (s *Store) refusing() error {
 	switch {
 	case s.diskFull.Load():
 		return ErrDiskFull
+	case DiskLevel(s.disk.level.Load()) == DiskRefuses:
+		return errDiskLimit
 	case s.failure.Load() != nil:
 		return fmt.Errorf("%w: %w", ErrReadOnly, s.Err())
 	}

@@ -20,7 +20,7 @@ const hours = int64(time.Hour / time.Millisecond)
 
 // retentionOptions run in fake time, with a keeper that looks seldom enough for a year.
 func retentionOptions() *Options {
-	o := small(Options{clock: newPlainClock(time.Hour), keeperTick: 5 * time.Minute, horizon: 2 * time.Hour, CheckpointEvery: time.Hour})
+	o := small(Options{clock: newPlainClock(time.Hour), keeperTick: 5 * time.Minute, horizon: 2 * time.Hour, CheckpointEvery: 24 * time.Hour})
 	o.SegmentSize, o.DelaySegmentSize = 1<<20, 1<<20
 	return o
 }
@@ -59,7 +59,7 @@ func readable(s *Store, r Result) bool {
 
 func TestScheduledForDay5IsGoneOnDay7WithItsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), retentionOptions())
+		s := mustOpen(t, testutil.FastDir(t), retentionOptions())
 		q := mustQueue(t, s, "orders", 0)
 		start := time.Now()
 		r := mustPut(t, s, q, s.NowMs()+5*24*hours, "five days")
@@ -86,7 +86,7 @@ func TestScheduledForDay5IsGoneOnDay7WithItsBytes(t *testing.T) {
 
 func TestAnIdleBrokerKeepsNoBytesOfExpiredOrdinaryMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), retentionOptions())
+		s := mustOpen(t, testutil.FastDir(t), retentionOptions())
 		q := mustQueue(t, s, "orders", 0)
 		mustPut(t, s, q, 0, "ordinary")
 		mustPut(t, s, q, s.NowMs()+1000, "short delay")
@@ -106,7 +106,7 @@ func TestAnIdleBrokerKeepsNoBytesOfExpiredOrdinaryMessages(t *testing.T) {
 // A message that waits long pins its own unit, not the file that it shares.
 func TestBytesBesideALivingMessageAreGivenBackAndStayGoneAfterReopen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := retentionOptions()
 		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "orders", 0)
@@ -163,7 +163,7 @@ func TestBytesBesideALivingMessageAreGivenBackAndStayGoneAfterReopen(t *testing.
 // A damaged run is rebuilt from a log that has holes by now.
 func TestRunIsRebuiltOverWhatWasGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := retentionOptions()
 		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "orders", 0)
@@ -197,7 +197,7 @@ func TestRetentionBytesDropsTheOldestOrdinaryMessagesOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := retentionOptions()
 		o.RetentionBytes = 2 << 20
-		s := mustOpen(t, t.TempDir(), o)
+		s := mustOpen(t, testutil.FastDir(t), o)
 		q, due := mustQueue(t, s, "orders", 0), mustQueue(t, s, "due", 0)
 		body := strings.Repeat("x", 4000)
 		pending := mustPut(t, s, due, s.NowMs()+2*hours, "pending")
@@ -230,7 +230,7 @@ func TestRetentionBytesDropsTheOldestOrdinaryMessagesOnly(t *testing.T) {
 // What fires late lives from then on: downtime must not take the two days away.
 func TestLateMessagesLiveTheirTimeFromTheFiring(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := retentionOptions()
 		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "orders", 0)

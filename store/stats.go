@@ -17,7 +17,9 @@ type Stats struct {
 	Overdue     int64 // of these, in memory and due
 	BehindMs    int64 // how far firing is behind the wall clock; 0 when it keeps up
 	NearEntries int64 // index entries in the near wheel
-	DiskFull    bool
+	DiskFull    bool  // new messages are refused for want of space
+	DiskLevel   DiskLevel
+	DiskFree    int64 // bytes left on the file system
 	Failed      bool
 
 	// StoredBytes are bytes in use by class: BytesLog, BytesIndex, ...
@@ -44,11 +46,13 @@ func (st *Stats) WriteAmplification() float64 {
 // Stats returns figures that are each true at some moment of the call.
 func (s *Store) Stats() Stats {
 	st := Stats{
-		Pending:  s.Pending(),
-		Overdue:  s.overdue.Load(),
-		DiskFull: s.diskFull.Load(),
-		Failed:   s.failure.Load() != nil,
+		Pending:   s.Pending(),
+		Overdue:   s.overdue.Load(),
+		DiskLevel: DiskLevel(s.disk.level.Load()),
+		DiskFree:  s.disk.free.Load(),
+		Failed:    s.failure.Load() != nil,
 	}
+	st.DiskFull = s.diskFull.Load() || st.DiskLevel == DiskRefuses
 	// A mark is published at least every maxWait while firing keeps up.
 	if behind := s.NowMs() - s.mark().firedMs; behind > 2*maxWait.Milliseconds() {
 		st.BehindMs = behind

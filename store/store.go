@@ -42,8 +42,9 @@ type Store struct {
 	payloadBytes atomic.Int64
 	written      [bytesClassCount]atomic.Int64
 	deadlineMs   atomic.Int64 // when the dispatcher looks next; arrivals before it wake it
-	diskFull     atomic.Bool  // the keeper found no space; sends are refused until it does
-	queuesFull   atomic.Bool  // a queue holds so much in memory that a checkpoint is due
+	disk         diskWatch
+	diskFull     atomic.Bool // the keeper found no space; sends are refused until it does
+	queuesFull   atomic.Bool // a queue holds so much in memory that a checkpoint is due
 	failure      atomic.Pointer[error]
 
 	markMu   sync.Mutex
@@ -136,6 +137,7 @@ func (s *Store) open() error {
 	if err := s.metrics.register(s.opts.Registerer); err != nil {
 		return err
 	}
+	s.watchDisk()
 	s.wg.Add(3)
 	go d.run()
 	go s.load()

@@ -21,10 +21,10 @@ const (
 // directory must be on the file system of the chains that share it. A nil *Pool is
 // a valid pool that keeps nothing. Safe for concurrent use.
 type Pool struct {
-	dir  string
-	keep int
+	dir string
 
 	mu     sync.Mutex
+	keep   int                // guarded by mu
 	spares map[int64][]string // size -> paths; guarded by mu
 	seq    uint64             // guarded by mu
 }
@@ -67,6 +67,37 @@ func (p *Pool) adopt(e os.DirEntry) error {
 	}
 	p.spares[st.Size()] = append(p.spares[st.Size()], path)
 	return nil
+}
+
+// Keep changes how many files of one size the pool keeps, 0 for none, and deletes
+// those beyond it.
+func (p *Pool) Keep(n int) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keep = n
+	for size, paths := range p.spares {
+		for _, path := range paths[min(n, len(paths)):] {
+			_ = os.Remove(path) // one that stays is taken over, or deleted, by the next OpenPool
+		}
+		p.spares[size] = paths[:min(n, len(paths))]
+	}
+}
+
+// Bytes is the length of all files that wait for reuse.
+func (p *Pool) Bytes() int64 {
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	total := int64(0)
+	for size, paths := range p.spares {
+		total += size * int64(len(paths))
+	}
+	return total
 }
 
 // Spares is the number of files of that size that wait for reuse.
