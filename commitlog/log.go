@@ -91,6 +91,15 @@ func (l *Log) start() {
 // lies before it. With Sync, that is also durable.
 func (l *Log) Tail() int64 { return l.tail.Load() }
 
+// Prepared is how many bytes are allocated for the segment that comes next, which
+// Segments does not list.
+func (l *Log) Prepared() int64 {
+	if l.next.ready() {
+		return l.o.SegmentSize
+	}
+	return 0
+}
+
 // Segments lists all segments, the one being written last. That one's fields count
 // every committed frame, so they can be put into a checkpoint.
 func (l *Log) Segments() []SegmentInfo {

@@ -116,6 +116,13 @@ func (r *reserve) take(base int64) (*segment.File, error) {
 	return f, nil
 }
 
+// ready tells whether a segment waits to be taken.
+func (r *reserve) ready() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.file != nil
+}
+
 // putBack takes a segment back that could not be registered for want of space.
 func (r *reserve) putBack(f *segment.File) {
 	r.mu.Lock()

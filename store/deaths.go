@@ -93,27 +93,35 @@ func (d *deaths) removed(base int64) {
 	delete(d.segments, base)
 }
 
-// dead returns the units of a segment, before lane offset limit, that is says are
-// dead, as ranges. Units without a message that it knows of are not asked about.
-func (d *deaths) dead(base, limit int64, is func(u unit, end int64) bool) []commitlog.Range {
+// each visits the units of a segment that have messages.
+func (d *deaths) each(base int64, visit func(u unit, r commitlog.Range)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := d.segments[base]
 	if s == nil {
-		return nil
+		return
 	}
-	var out []commitlog.Range
 	at := base + int64(s.start)*commitlog.GiveBackUnit
-	ask := func(u unit, from, to int64) {
-		if u != (unit{}) && to <= limit && is(u, to) {
-			out = commitlog.MergeRange(out, commitlog.Range{From: from, To: to})
-		}
+	if s.block != (unit{}) {
+		visit(s.block, commitlog.Range{From: base, To: at})
 	}
-	ask(s.block, base, at)
 	for _, u := range s.units {
-		ask(u, at, at+commitlog.GiveBackUnit)
+		if u != (unit{}) {
+			visit(u, commitlog.Range{From: at, To: at + commitlog.GiveBackUnit})
+		}
 		at += commitlog.GiveBackUnit
 	}
+}
+
+// dead returns the units of a segment, before lane offset limit, that is says are
+// dead, as ranges. Units without a message that it knows of are not asked about.
+func (d *deaths) dead(base, limit int64, is func(u unit, end int64) bool) []commitlog.Range {
+	var out []commitlog.Range
+	d.each(base, func(u unit, r commitlog.Range) {
+		if r.To <= limit && is(u, r.To) {
+			out = commitlog.MergeRange(out, r)
+		}
+	})
 	return out
 }
 

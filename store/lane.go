@@ -48,7 +48,8 @@ type lane struct {
 	log   *commitlog.Log
 	index *delayindex.Index
 
-	deaths *deaths // when what this process writes can be given back
+	segmentSize int64   // bytes
+	deaths      *deaths // when what this process writes can be given back
 
 	// bornMs is when the active memtable became non-empty; 0 = empty. Guarded by near.mu.
 	bornMs int64

@@ -73,7 +73,7 @@ func storeGauges(s *Store) []prometheus.Collector {
 			ConstLabels: prometheus.Labels{"class": class},
 		}, func() float64 { return float64(s.written[i].Load()) }))
 	}
-	return out
+	return append(out, newSpaceGauges(s))
 }
 
 func flag(b bool) float64 {

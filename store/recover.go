@@ -139,7 +139,7 @@ func (r *recovery) openLane(id uint8) error {
 	if id == 0 {
 		size = s.opts.SegmentSize
 	}
-	l := &lane{s: s, id: id, deaths: newDeaths(size)}
+	l := &lane{s: s, id: id, segmentSize: size, deaths: newDeaths(size)}
 	s.lanes[id] = l
 	indexed, err := r.openIndex(l)
 	if err != nil {
