@@ -22,6 +22,12 @@
 //	Recover    kill -9 with N pending: time to the first acknowledgement
 //	Scale      append, memory, restart and delivery with N pending
 //
+// Before the system starts, a run makes the machine hold as much free memory as the
+// messages will fill: under a hypervisor that takes free memory back, each page costs
+// a fault of the host when it is used again, 2 us per KiB of page cache where this was
+// found. The kernel charges that time to whoever comes first; with it, figures tell
+// how long the machine was idle before. See probe.FetchMemory.
+//
 // # A run checks itself
 //
 // Every body carries its series, id, due time and a checksum. A ledger holds what

@@ -32,6 +32,8 @@ func (w *Fire) params() map[string]any {
 
 func (w *Fire) size() int { return w.Body }
 
+func (w *Fire) messages() int64 { return w.N }
+
 func (w *Fire) check() error {
 	w.setDefaults()
 	w.Rate = 0

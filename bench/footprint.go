@@ -33,6 +33,8 @@ func (w *Footprint) params() map[string]any {
 
 func (w *Footprint) size() int { return w.Body }
 
+func (w *Footprint) messages() int64 { return 3 * w.N }
+
 func (w *Footprint) check() error {
 	w.setDefaults()
 	w.Rate = 0

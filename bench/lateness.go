@@ -27,6 +27,8 @@ func (w *Lateness) params() map[string]any {
 
 func (w *Lateness) size() int { return w.Body }
 
+func (w *Lateness) messages() int64 { return w.n() }
+
 func (w *Lateness) check() error {
 	w.setDefaults()
 	if w.Rate <= 0 {

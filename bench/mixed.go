@@ -34,6 +34,8 @@ func (w *Mixed) params() map[string]any {
 
 func (w *Mixed) size() int { return w.Body }
 
+func (w *Mixed) messages() int64 { return w.Hot + w.ordinary() }
+
 func (w *Mixed) check() error {
 	w.setDefaults()
 	if w.Rate <= 0 {

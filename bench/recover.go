@@ -29,6 +29,8 @@ func (w *Recover) params() map[string]any {
 
 func (w *Recover) size() int { return w.Body }
 
+func (w *Recover) messages() int64 { return w.N }
+
 func (w *Recover) check() error {
 	w.setDefaults()
 	w.Rate = 0

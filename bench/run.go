@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/duelog/duelog/bench/probe"
 )
 
 // Workload is one way to load a system. Its fields are what is measured and
@@ -24,6 +26,8 @@ type Workload interface {
 	run(ctx context.Context, s *stage) error
 	// size is the length of the bodies, for the limits.
 	size() int
+	// messages is how many are stored in all, for fetchMemory.
+	messages() int64
 }
 
 // Target is a system to measure and how.
@@ -98,6 +102,7 @@ func Run(ctx context.Context, w Workload, t Target, o *Options) (Result, error) 
 	s.result.Params["mode"] = t.Mode.String()
 	s.result.Params["round"] = s.opts.Round
 	if err == nil {
+		s.needs = memoryFor(w)
 		err = w.run(ctx, s)
 	}
 	if cerr := s.tearDown(); err == nil {
@@ -136,6 +141,7 @@ type stage struct {
 
 	sys   System
 	dir   string
+	needs int64 // bytes of memory that the system will fill, roughly
 	inbox *inbox
 	stops []func() // subscriptions to end, last first
 	ids   uint64   // how many ids ledgers have taken
@@ -156,6 +162,7 @@ func (s *stage) up(ctx context.Context) error {
 		return fmt.Errorf("make directory for the system: %w", err)
 	}
 	s.progress("start", 0, 0)
+	probe.FetchMemory(s.needs)
 	if err := sys.Start(ctx, s.dir); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}

@@ -29,6 +29,8 @@ func (w *Scale) params() map[string]any {
 
 func (w *Scale) size() int { return w.Body }
 
+func (w *Scale) messages() int64 { return w.N + w.Burst }
+
 func (w *Scale) check() error {
 	w.setDefaults()
 	w.Rate = 0

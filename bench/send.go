@@ -30,6 +30,8 @@ func (w *Send) params() map[string]any {
 
 func (w *Send) size() int { return w.Body }
 
+func (w *Send) messages() int64 { return w.N }
+
 func (w *Send) check() error {
 	w.setDefaults()
 	if w.Mix == "" {

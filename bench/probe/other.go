@@ -18,6 +18,9 @@ func ReadHost() (Host, error) { return Host{}, errNoProc }
 // BlockWritten returns Unknown: there is no /sys.
 func BlockWritten(string) int64 { return Unknown }
 
+// FetchMemory does nothing here.
+func FetchMemory(int64) {}
+
 // FileSystem returns "", which means not known.
 func FileSystem(string) string { return "" }
 

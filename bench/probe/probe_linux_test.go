@@ -83,3 +83,12 @@ func TestDiskUsageAddsUpFiles(t *testing.T) {
 	require.NotEmpty(t, m.FileSystem)
 	require.Positive(t, m.MemoryBytes)
 }
+
+func TestFetchedMemoryIsFreeAgain(t *testing.T) {
+	const much = 256 << 20
+	FetchMemory(much)
+	FetchMemory(-1)
+	after, err := Self()
+	require.NoError(t, err)
+	require.Less(t, after.RSS, int64(much))
+}
