@@ -22,6 +22,7 @@ type Log struct {
 	chain  *segment.Chain
 	next   *reserve
 	cold   coldReader
+	warm   warmth
 
 	in     intake
 	closed atomic.Bool

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"sync"
+	"time"
 
 	"github.com/duelog/duelog/commitlog/segment"
 )
@@ -56,7 +57,7 @@ func (l *Log) View(loc Loc, size int32) (View, error) {
 		return View{}, fmt.Errorf("view %d bytes at %v: %w", size, loc, l.absent())
 	}
 	at := off - f.Base()
-	if size == 0 || l.hot(off) || f.Resident(at, size) {
+	if size == 0 || l.hot(off) || l.warm.resident(f, off, size, time.Now()) {
 		return View{b: f.Bytes(at, size), file: f}, nil
 	}
 	defer f.Release()
