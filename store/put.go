@@ -15,6 +15,8 @@ type Message struct {
 	// FireMs is the wall-clock time, in ms since 1970, at which the message becomes
 	// visible. A time that has passed, 0 included, means now.
 	FireMs int64
+	// NowMs is the present as the caller has just read it by Store.NowMs; 0 has it read.
+	NowMs int64
 	// Tag is handed back in Delivery for filtering; Key is kept in the delay index.
 	Tag, Key uint32
 	// Payload is opaque. It is copied before Put returns.
@@ -52,7 +54,11 @@ func (s *Store) PutAsync(m *Message, c Completer, cookie uint64) error {
 	}
 	rec := commitlog.Record{Queue: m.Queue.id, Tag: m.Tag, Key: m.Key, Payload: m.Payload}
 	lane := uint8(0)
-	if now := s.clock.NowMs(); m.FireMs > now {
+	now := m.NowMs
+	if now == 0 {
+		now = s.clock.NowMs()
+	}
+	if m.FireMs > now {
 		if m.FireMs-now > s.maxDelayMs {
 			s.metrics.tooFar.Inc()
 			return fmt.Errorf("%w: at most %v", ErrTooFar, s.opts.MaxDelay)

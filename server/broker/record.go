@@ -61,7 +61,7 @@ func newHome(o *Options, keys *message.UniqKeys) *home {
 // but for its Queue and Payload and returns the record.
 func (r *recorder) build(topic string, queueID int32, when schedule, nowMs int64) ([]byte, *refusal) {
 	if r.info.uniqKey == "" {
-		r.uniq = r.home.keys.Append(r.uniq[:0])
+		r.uniq = r.home.keys.Append(r.uniq[:0], nowMs)
 	} else {
 		r.uniq = append(r.uniq[:0], r.info.uniqKey...)
 	}
@@ -79,7 +79,7 @@ func (r *recorder) build(topic string, queueID int32, when schedule, nowMs int64
 	if r.buf, err = message.Append(r.buf, &r.msg); err != nil {
 		return nil, refuse(remoting.RespMessageIllegal, "too_large", "the message is illegal, %v", err)
 	}
-	r.put = store.Message{FireMs: when.fireMs, Tag: uint32(message.Hash(r.info.tags)), Key: uint32(message.Hash(text(r.uniq)))}
+	r.put = store.Message{FireMs: when.fireMs, NowMs: nowMs, Tag: uint32(message.Hash(r.info.tags)), Key: uint32(message.Hash(text(r.uniq)))}
 	return r.buf[start:], nil
 }
 

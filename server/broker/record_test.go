@@ -15,7 +15,7 @@ import (
 // testRecorder is a recorder without a broker.
 func testRecorder() *recorder {
 	opts := (&Options{}).ensureDefaults()
-	return &recorder{home: newHome(&opts, message.NewUniqKeys(opts.Advertise.Addr(), 1, 1, nil))}
+	return &recorder{home: newHome(&opts, message.NewUniqKeys(opts.Advertise.Addr(), 1, 1))}
 }
 
 // props joins name, value pairs to a properties string.
@@ -135,7 +135,7 @@ func TestARecordHoldsWhatItsSenderSaid(t *testing.T) {
 	require.EqualValues(t, 2, m.ReconsumeTimes)
 	require.Zero(t, m.QueueOffset)
 	require.Zero(t, m.PhysicalOffset)
-	require.Equal(t, store.Message{FireMs: testNow + 5, Tag: 3645, Key: uint32('U')}, r.put)
+	require.Equal(t, store.Message{FireMs: testNow + 5, NowMs: testNow, Tag: 3645, Key: uint32('U')}, r.put)
 }
 
 func TestAConsumerSeesWhenAMessageFired(t *testing.T) {

@@ -39,7 +39,7 @@ const maxKeptRecord = 256 << 10
 
 func newProducerSide(b *Broker) (*producerSide, error) {
 	p := &producerSide{maxDelay: b.opts.MaxDelay}
-	p.home = newHome(&b.opts, message.NewUniqKeys(b.opts.Advertise.Addr(), os.Getpid(), rand.Uint32(), nil))
+	p.home = newHome(&b.opts, message.NewUniqKeys(b.opts.Advertise.Addr(), os.Getpid(), rand.Uint32()))
 	p.recorders.New = func() any { return &recorder{home: p.home} }
 	p.acks.New = func() any { return new(ack) }
 	var err error

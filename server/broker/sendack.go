@@ -22,22 +22,24 @@ type ack struct {
 	queueID int32
 	half    bool // a half message: its transaction is open from now on
 
-	uniqLen int
-	text    []byte // what the strings in ext are views of; begins with UNIQ_KEY
-	ext     [6]remoting.Field
+	uniq []byte             // UNIQ_KEY; in room if it fits
+	room [usualUniqKey]byte // the ack is out of the caches when it is answered, so it is one piece
 }
+
+// usualUniqKey is how long a UNIQ_KEY may be without an allocation; those of clients
+// have 32 characters.
+const usualUniqKey = 48
 
 func (b *Broker) newAck(c *remoting.Conn, cmd *remoting.Command, topic *Topic, queueID int32, uniqKey []byte) *ack {
 	a := b.prod.acks.Get().(*ack)
 	a.b, a.c, a.t, a.topic, a.queueID = b, c, cmd.Token(), topic, queueID
-	a.text = append(a.text[:0], uniqKey...)
-	a.uniqLen = len(uniqKey)
+	a.uniq = append(a.room[:0], uniqKey...)
 	return a
 }
 
 func (a *ack) release() {
 	p := a.b.prod
-	*a = ack{text: a.text[:0]}
+	*a = ack{}
 	p.acks.Put(a)
 }
 
@@ -53,26 +55,25 @@ func (a *ack) PutDone(_ uint64, r store.Result, err error) {
 		a.b.prod.tx.opened(r)
 	}
 	if !a.t.Oneway {
-		a.b.answer(a.c, a.t, remoting.RespSuccess, "", a.fields(r))
+		var buf [96]byte // enough for an IPv6 address
+		ext := a.fields(buf[:0], r)
+		a.b.answer(a.c, a.t, remoting.RespSuccess, "", ext[:])
 	}
 }
 
-// fields is the header of the answer, good until a is used again.
-func (a *ack) fields(r store.Result) []remoting.Field {
-	b := a.text
-	id := len(b)
+// fields is the header of the answer, its strings views of a and of what it appends
+// to b.
+func (a *ack) fields(b []byte, r store.Result) [6]remoting.Field {
 	b = message.AppendOffsetID(b, a.b.opts.Advertise, int64(r.Loc))
 	queue := len(b)
 	b = strconv.AppendInt(b, int64(a.queueID), 10)
 	offset := len(b)
 	b = strconv.AppendInt(b, max(r.Slot, 0), 10) // a message that waits has none yet
-	a.text = b
-	a.ext = [6]remoting.Field{
-		{Key: "msgId", Value: text(b[id:queue])},
+	return [6]remoting.Field{
+		{Key: "msgId", Value: text(b[:queue])},
 		{Key: "queueId", Value: text(b[queue:offset])},
 		{Key: "queueOffset", Value: text(b[offset:])},
-		{Key: "transactionId", Value: text(b[:a.uniqLen])},
+		{Key: "transactionId", Value: text(a.uniq)},
 		sendExt[0], sendExt[1],
 	}
-	return a.ext[:]
 }

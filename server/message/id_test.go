@@ -2,6 +2,7 @@ package message
 
 import (
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -67,16 +68,29 @@ func FuzzParseOffsetID(f *testing.F) {
 
 func TestUniqKeysDifferWithinAMillisecondAndAfterTheClockIsSetBack(t *testing.T) {
 	now := time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
-	u := NewUniqKeys(netip.MustParseAddr("192.0.2.2"), 6886, 7, func() time.Time { return now })
+	u := NewUniqKeys(netip.MustParseAddr("192.0.2.2"), 6886, 7)
 	seen := map[string]bool{}
 	for i := range 70_000 {
 		if i == 100 {
 			now = now.Add(-time.Hour)
 		}
-		k := u.Next()
+		k := string(u.Append(nil, now.UnixMilli()))
 		require.Len(t, k, 32)
 		require.False(t, seen[k], "key %d", i)
 		seen[k] = true
 	}
-	require.Equal(t, "C00002021AE6"+"00000007", u.Next()[:20])
+	require.Equal(t, "C00002021AE6"+"00000007", string(u.Append(nil, now.UnixMilli())[:20]))
+}
+
+func TestUniqKeysCountFromTheStartOfTheMonth(t *testing.T) {
+	u := NewUniqKeys(netip.MustParseAddr("192.0.2.2"), 1, 1)
+	clock := func(at time.Time) uint64 {
+		ms, err := strconv.ParseUint(string(u.Append(nil, at.UnixMilli()))[20:28], 16, 32)
+		require.NoError(t, err)
+		return ms
+	}
+	start := time.Date(2026, 12, 1, 0, 0, 0, 0, time.Local)
+	require.EqualValues(t, time.Duration(30*24*time.Hour-time.Second).Milliseconds(), clock(start.Add(-time.Second)))
+	require.Zero(t, clock(start))
+	require.EqualValues(t, 1500, clock(start.Add(1500*time.Millisecond)))
 }

@@ -13,7 +13,7 @@ import (
 // counter (2). It is safe for concurrent use.
 type UniqKeys struct {
 	prefix [10]byte
-	now    func() time.Time
+	month  atomic.Pointer[month] // the present one; nil before the first key
 
 	// clock is milliseconds<<16 | counter of the last key. It only grows, so keys
 	// stay distinct when the wall clock is set back or 65,536 keys are made
@@ -22,12 +22,9 @@ type UniqKeys struct {
 }
 
 // NewUniqKeys returns a generator. ip and pid tell brokers and processes apart,
-// salt two generators in one process. A nil now means time.Now.
-func NewUniqKeys(ip netip.Addr, pid int, salt uint32, now func() time.Time) *UniqKeys {
-	if now == nil {
-		now = time.Now
-	}
-	u := &UniqKeys{now: now}
+// salt two generators in one process.
+func NewUniqKeys(ip netip.Addr, pid int, salt uint32) *UniqKeys {
+	u := &UniqKeys{}
 	if ip = ip.Unmap(); ip.IsValid() {
 		b := ip.AsSlice()
 		copy(u.prefix[:4], b[len(b)-4:])
@@ -37,12 +34,10 @@ func NewUniqKeys(ip netip.Addr, pid int, salt uint32, now func() time.Time) *Uni
 	return u
 }
 
-// Append appends the next key to dst.
-func (u *UniqKeys) Append(dst []byte) []byte {
-	now := u.now()
-	start := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, now.Location())
-	tick := u.next(uint64(now.UnixMilli()))
-	ms := int64(tick>>16) - start.UnixMilli()
+// Append appends the next key to dst. nowMs is the present, in ms since 1970.
+func (u *UniqKeys) Append(dst []byte, nowMs int64) []byte {
+	tick := u.next(uint64(nowMs))
+	ms := int64(tick>>16) - u.monthOf(nowMs).startMs
 
 	var raw [16]byte
 	copy(raw[:], u.prefix[:])
@@ -51,10 +46,22 @@ func (u *UniqKeys) Append(dst []byte) []byte {
 	return appendHexUpper(dst, raw[:])
 }
 
-// Next is Append as a string.
-func (u *UniqKeys) Next() string {
-	var buf [32]byte
-	return string(u.Append(buf[:0]))
+// month is one of the local calendar, from startMs to before endMs.
+type month struct{ startMs, endMs int64 }
+
+// monthOf is the month of a moment. It is kept: to find it costs more than the rest
+// of a key.
+func (u *UniqKeys) monthOf(ms int64) *month {
+	if m := u.month.Load(); m != nil && m.startMs <= ms && ms < m.endMs {
+		return m
+	}
+	y, mon, _ := time.UnixMilli(ms).Date()
+	m := &month{
+		startMs: time.Date(y, mon, 1, 0, 0, 0, 0, time.Local).UnixMilli(),
+		endMs:   time.Date(y, mon+1, 1, 0, 0, 0, 0, time.Local).UnixMilli(),
+	}
+	u.month.Store(m)
+	return m
 }
 
 // next returns the next value of the clock, at least ms<<16.
