@@ -12,8 +12,8 @@ const (
 )
 
 // frameReader cuts a byte stream into frames without copying them. Its buffer
-// grows as bytes arrive, to at most twice what has arrived of a frame, so a
-// length field alone allocates nothing.
+// grows as bytes arrive: to baseBuffer when a read has filled it, beyond that to at
+// most twice what has arrived of a frame. So a length field alone allocates nothing.
 type frameReader struct {
 	max  int    // longest frame, without its length field
 	k    *chunk // owns buf
@@ -65,15 +65,15 @@ func (f *frameReader) fill(src io.Reader) (int, error) {
 // makeRoom leaves at least one free byte behind w, and moves the unfinished frame
 // to the front of the buffer when it could not be completed where it is.
 func (f *frameReader) makeRoom() {
-	full := f.w == len(f.buf)
+	full := f.w == len(f.buf) // the last read left something in the socket
 	if f.r == f.w {
 		f.r, f.w = 0, 0
-		switch {
-		case len(f.buf) > baseBuffer:
+		if len(f.buf) > baseBuffer {
 			f.setBuffer(baseBuffer)
-		case full && len(f.buf) < baseBuffer:
-			f.setBuffer(4 * len(f.buf)) // there is more than one buffer takes
 		}
+	}
+	if full && len(f.buf) < baseBuffer {
+		f.setBuffer(4 * len(f.buf))
 		return
 	}
 	want := 4

@@ -103,6 +103,29 @@ func TestALyingLengthAllocatesNothing(t *testing.T) {
 	require.LessOrEqual(t, len(f.buf), firstBuffer)
 }
 
+func TestABusyConnectionIsReadInLargePieces(t *testing.T) {
+	frames := make([][]byte, 1000)
+	for i := range frames {
+		frames[i] = make([]byte, 1300)
+	}
+	stream := lengthPrefixed(frames...)
+	src := &countedReads{Reader: bytes.NewReader(stream)}
+	got, err := readFrames(src, 1<<20)
+	require.NoError(t, err)
+	require.Len(t, got, len(frames))
+	require.Less(t, src.n, 2*len(stream)/baseBuffer, "reads of %d bytes", len(stream))
+}
+
+type countedReads struct {
+	io.Reader
+	n int
+}
+
+func (c *countedReads) Read(b []byte) (int, error) {
+	c.n++
+	return c.Reader.Read(b)
+}
+
 func TestTheBufferShrinksAfterALargeFrame(t *testing.T) {
 	f := newFrameReader(16 << 20)
 	defer f.release()
