@@ -33,6 +33,9 @@ type batch struct {
 
 func (b *batch) add(r *Record, done Completer, cookie uint64) {
 	loc := Loc(len(b.buf) + RecordHeaderSize)
+	if n := RecordHeaderSize + len(r.Payload); len(b.buf)+n > cap(b.buf) {
+		b.buf = slices.Grow(b.buf, max(n, growth*cap(b.buf))) // append's own steps copy each record several times
+	}
 	b.buf = AppendRecord(b.buf, r)
 	b.items = append(b.items, Item{
 		Loc: loc, When: r.When, Flags: r.Flags, Size: int32(len(r.Payload)),
@@ -79,7 +82,10 @@ func (b *batch) reset() {
 }
 
 const (
-	firstBatchBytes = 64 << 10
+	// firstBatchBytes is the first buffer of a batch. One that is full takes growth
+	// times more: the third holds a default batch of 1 MiB and its header.
+	firstBatchBytes = 65 << 10
+	growth          = 3
 	// spareBytes bounds the buffers kept for reuse; more are left to the collector.
 	spareBytes = 8 << 20
 )
