@@ -50,7 +50,7 @@ func (q *Queue) unsynced() (from, to int64, err error) {
 
 // write makes the entries [from, to) durable. io is held.
 func (q *Queue) write(from, to int64) error {
-	if err := os.MkdirAll(q.dir, 0o755); err != nil {
+	if err := durable.MakeDir(q.dir); err != nil {
 		return err
 	}
 	for from < to {
@@ -86,7 +86,7 @@ func (q *Queue) openWrite(base int64) (*os.File, error) {
 	f, err := os.OpenFile(q.path(base), os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		q.named = false
-		return os.OpenFile(q.path(base), os.O_WRONLY|os.O_CREATE, 0o644)
+		return durable.OpenFile(q.path(base), os.O_WRONLY|os.O_CREATE, 0o644)
 	}
 	return f, err
 }
@@ -117,7 +117,7 @@ func (q *Queue) writeRange(f *os.File, base, from, to int64, encode func(dst []b
 	for from < to {
 		end := min(to, from+writeBytes/EntrySize)
 		b := encode(buf[:0], from, end)
-		if _, err := f.WriteAt(b, (from-base)*EntrySize); err != nil {
+		if _, err := durable.WriteAt(f, b, (from-base)*EntrySize); err != nil {
 			return err
 		}
 		from = end

@@ -4,11 +4,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/duelog/duelog/internal/durable"
 )
 
 // Options of a Set. Nil and the zero value mean the defaults.
@@ -85,7 +86,7 @@ func Open(dir string, o *Options) (*Set, error) {
 	if err := s.opts.validate(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("open consume queues: %w", err)
 	}
 	n, err := openFormat(dir, int64(s.opts.FileEntries))

@@ -53,7 +53,7 @@ func (q *Queue) unlinkBelow(end int64) error {
 		if base >= end || i == len(bases)-1 {
 			break
 		}
-		if err := os.Remove(q.path(base)); err != nil {
+		if err := durable.Remove(q.path(base)); err != nil {
 			return err
 		}
 		q.set.files.drop(func(k fileKey) bool { return k == fileKey{q, base} })
@@ -84,7 +84,7 @@ func (q *Queue) remove() error {
 		return nil
 	}
 	q.discard()
-	if err := os.RemoveAll(q.dir); err != nil {
+	if err := durable.RemoveAll(q.dir); err != nil {
 		return err
 	}
 	q.set.files.drop(func(k fileKey) bool { return k.queue == q })
@@ -112,6 +112,6 @@ func removeEmpty(dir string) error {
 	if err != nil || len(names) > 0 {
 		return err
 	}
-	_ = os.Remove(dir) // loses against a queue that is created now
+	_ = durable.Remove(dir) // loses against a queue that is created now
 	return nil
 }

@@ -98,7 +98,7 @@ func createManifest(path string) (*manifest, error) {
 // killed before its sync; what we now act upon must not vanish any more.
 func (m *manifest) settle() error {
 	if m.dropped > 0 {
-		if err := m.file.Truncate(m.end); err != nil {
+		if err := durable.Truncate(m.file, m.end); err != nil {
 			return err
 		}
 	}
@@ -126,8 +126,8 @@ func (m *manifest) append(payloads ...[]byte) error {
 		return fmt.Errorf("append to %s: %w", m.path, err)
 	}
 	b := appendManifestBatch(nil, m.last+1, payloads)
-	_, err := m.file.WriteAt(b, m.end)
-	noSpace := errors.Is(err, syscall.ENOSPC) && m.file.Truncate(m.end) == nil
+	_, err := durable.WriteAt(m.file, b, m.end)
+	noSpace := errors.Is(err, syscall.ENOSPC) && durable.Truncate(m.file, m.end) == nil
 	if err == nil {
 		err = durable.Datasync(m.file)
 	}
@@ -166,8 +166,8 @@ func (m *manifest) replace(snapshot [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("rewrite %s: %w", m.path, err)
 	}
-	if err := os.Rename(next.path, m.path); err != nil {
-		return errors.Join(fmt.Errorf("rewrite manifest: %w", err), next.close(), os.Remove(next.path))
+	if err := durable.Rename(next.path, m.path); err != nil {
+		return errors.Join(fmt.Errorf("rewrite manifest: %w", err), next.close(), durable.Remove(next.path))
 	}
 	old := m.file
 	m.file, m.end, m.last = next.file, next.end, next.last
@@ -183,7 +183,7 @@ func (m *manifest) replace(snapshot [][]byte) error {
 
 // writeManifest makes a durable file at path; its name is not durable yet.
 func writeManifest(path string, payloads [][]byte) (*manifest, error) {
-	f, err := os.Create(path)
+	f, err := durable.Create(path)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func writeManifest(path string, payloads [][]byte) (*manifest, error) {
 		err = durable.Datasync(f)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path))
+		return nil, errors.Join(err, f.Close(), durable.Remove(path))
 	}
 	return m, nil
 }
@@ -217,7 +217,7 @@ func manifestPiece(payloads [][]byte) int {
 }
 
 func (m *manifest) write(b []byte) error {
-	n, err := m.file.WriteAt(b, m.end)
+	n, err := durable.WriteAt(m.file, b, m.end)
 	m.end += int64(n)
 	return err
 }

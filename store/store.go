@@ -14,6 +14,7 @@ import (
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/segment"
 	"github.com/duelog/duelog/consumequeue"
+	"github.com/duelog/duelog/internal/durable"
 )
 
 // Store is an open store directory. All methods are safe for concurrent use.
@@ -120,7 +121,7 @@ func newStore(dir string, opts Options) *Store {
 }
 
 func (s *Store) open() error {
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	if err := durable.MakeDir(s.dir); err != nil {
 		return err
 	}
 	var err error

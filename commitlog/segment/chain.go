@@ -111,15 +111,15 @@ func (c *Chain) lengthen(f *os.File) error {
 	if err != nil || st.Size() >= c.o.Size {
 		return err
 	}
-	return f.Truncate(c.o.Size)
+	return durable.Truncate(f, c.o.Size)
 }
 
 // Create makes the file of a new segment: recycled or fresh, allocated in full,
 // its name durable. It is not part of the chain before Add. A file that already
 // has the name is reused. On ENOSPC nothing new is left behind.
 func (c *Chain) Create(base int64) (*File, error) {
-	if err := c.makeDir(); err != nil {
-		return nil, err
+	if err := durable.MakeDir(c.dir); err != nil {
+		return nil, fmt.Errorf("create segment directory: %w", err)
 	}
 	path := c.Path(base)
 	_, err := os.Stat(path)
@@ -143,20 +143,9 @@ func (c *Chain) allocate(f *os.File) error { return c.o.IO.Preallocate(f, 0, c.o
 func (c *Chain) giveBack(path string, reused bool) {
 	if reused {
 		c.recycle(path)
-	} else if err := os.Remove(path); err != nil {
+	} else if err := durable.Remove(path); err != nil {
 		c.o.Logger.Warn("delete unfinished segment", "path", path, "error", err)
 	}
-}
-
-// makeDir creates the directory with a durable name.
-func (c *Chain) makeDir() error {
-	if _, err := os.Stat(c.dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return fmt.Errorf("create segment directory: %w", err)
-	}
-	return durable.SyncDir(filepath.Dir(c.dir))
 }
 
 func (c *Chain) open(base int64, grow func(*os.File) error) (*File, error) {
@@ -219,7 +208,7 @@ func (c *Chain) Remove(base int64) (bool, error) {
 func (c *Chain) bury(f *File) error {
 	c.mu.Lock()
 	dead := f.path + deadSuffix
-	err := os.Rename(f.path, dead)
+	err := durable.Rename(f.path, dead)
 	if err == nil {
 		f.path = dead
 	}
@@ -249,7 +238,7 @@ func (c *Chain) recycle(path string) {
 		if st.Size() == c.o.Size {
 			err = c.o.Pool.put(path, c.o.Size)
 		} else {
-			err = os.Remove(path)
+			err = durable.Remove(path)
 		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -151,7 +151,7 @@ func (f *File) Release() {
 
 // open maps the file at path after grow has given it its full length.
 func open(path string, base int64, o *Options, grow func(*os.File) error) (*File, error) {
-	osf, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	osf, err := durable.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open segment: %w", err)
 	}

@@ -23,7 +23,7 @@ type Disk struct{}
 
 // WriteAt writes all of p at off of f.
 func (Disk) WriteAt(f *os.File, p []byte, off int64) error {
-	_, err := f.WriteAt(p, off)
+	_, err := durable.WriteAt(f, p, off)
 	return err
 }
 

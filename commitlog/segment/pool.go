@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+
+	"github.com/duelog/duelog/internal/durable"
 )
 
 const (
@@ -63,7 +65,7 @@ func (p *Pool) adopt(e os.DirEntry) error {
 		p.seq = max(p.seq, seq)
 	}
 	if len(p.spares[st.Size()]) >= p.keep {
-		return os.Remove(path)
+		return durable.Remove(path)
 	}
 	p.spares[st.Size()] = append(p.spares[st.Size()], path)
 	return nil
@@ -125,7 +127,7 @@ func (p *Pool) take(path string, size int64) bool {
 		}
 		spare := list[len(list)-1]
 		p.spares[size] = list[:len(list)-1]
-		if os.Rename(spare, path) == nil {
+		if durable.Rename(spare, path) == nil {
 			return true
 		}
 	}
@@ -134,20 +136,20 @@ func (p *Pool) take(path string, size int64) bool {
 // put moves the file at path into the pool, or unlinks it when there are enough.
 func (p *Pool) put(path string, size int64) error {
 	if p == nil {
-		return os.Remove(path)
+		return durable.Remove(path)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.spares[size]) >= p.keep {
-		return os.Remove(path)
+		return durable.Remove(path)
 	}
-	if err := os.MkdirAll(p.dir, 0o755); err != nil {
-		return errors.Join(err, os.Remove(path))
+	if err := durable.MakeDir(p.dir); err != nil {
+		return errors.Join(err, durable.Remove(path))
 	}
 	p.seq++
 	spare := filepath.Join(p.dir, fmt.Sprintf("%020d%s", p.seq, spareSuffix))
-	if err := os.Rename(path, spare); err != nil {
-		return errors.Join(err, os.Remove(path))
+	if err := durable.Rename(path, spare); err != nil {
+		return errors.Join(err, durable.Remove(path))
 	}
 	p.spares[size] = append(p.spares[size], spare)
 	return nil

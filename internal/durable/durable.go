@@ -39,7 +39,7 @@ func SyncDir(dir string) error {
 		return fmt.Errorf("sync directory: %w", err)
 	}
 	defer d.Close()
-	if err := d.Sync(); err != nil {
+	if err := onPath(OpSyncDir, dir, "", d.Sync); err != nil {
 		return fmt.Errorf("sync directory %s: %w", dir, err)
 	}
 	return nil
@@ -59,7 +59,7 @@ func WriteFile(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
+	if err := Rename(tmp, path); err != nil {
 		return fmt.Errorf("replace file: %w", err)
 	}
 	if err := SyncDir(filepath.Dir(path)); err != nil {
@@ -68,7 +68,7 @@ func WriteFile(path string, data []byte) error {
 	if !replaces {
 		return nil
 	}
-	if err := os.Rename(prev, path+BackupSuffix); err != nil {
+	if err := Rename(prev, path+BackupSuffix); err != nil {
 		return fmt.Errorf("keep backup: %w", err)
 	}
 	return nil
@@ -77,10 +77,10 @@ func WriteFile(path string, data []byte) error {
 // keepPrevious links the present content of path, if there is any, under the
 // name prev. A link, not a rename: at no moment is path itself missing.
 func keepPrevious(path, prev string) (exists bool, err error) {
-	if err := os.Remove(prev); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := Remove(prev); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, fmt.Errorf("drop leftover of an earlier write: %w", err)
 	}
-	err = os.Link(path, prev)
+	err = link(path, prev)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -91,16 +91,16 @@ func keepPrevious(path, prev string) (exists bool, err error) {
 }
 
 func writeSynced(path string, data []byte) error {
-	f, err := os.Create(path)
+	f, err := Create(path)
 	if err != nil {
 		return fmt.Errorf("write file: %w", err)
 	}
-	_, err = f.Write(data)
+	_, err = Write(f, data)
 	if err == nil {
-		err = f.Sync()
+		err = onFile(OpSync, f, f.Sync)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(path) // half a file only takes space, perhaps on a full disk
+		_ = Remove(path) // half a file only takes space, perhaps on a full disk
 		return fmt.Errorf("write file %s: %w", path, err)
 	}
 	return nil

@@ -15,7 +15,7 @@ func fillZero(f *os.File, size int64) error {
 	zero := make([]byte, 1<<20)
 	for off := st.Size(); off < size; {
 		n := min(size-off, int64(len(zero)))
-		if _, err := f.WriteAt(zero[:n], off); err != nil {
+		if _, err := WriteAt(f, zero[:n], off); err != nil {
 			return fmt.Errorf("preallocate: %w", err)
 		}
 		off += n

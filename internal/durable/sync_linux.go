@@ -10,6 +10,13 @@ import (
 
 // Datasync makes the bytes of f durable, and its size if that changed.
 func Datasync(f *os.File) error {
+	if observer.Load() == nil { // the hot path: no closure
+		return datasync(f)
+	}
+	return onFile(OpSync, f, func() error { return datasync(f) })
+}
+
+func datasync(f *os.File) error {
 	for {
 		err := unix.Fdatasync(int(f.Fd()))
 		if !errors.Is(err, unix.EINTR) {
@@ -27,6 +34,10 @@ func PreallocateFrom(f *os.File, off, size int64) error {
 	if off >= size {
 		return nil
 	}
+	return onFile(OpAllocate, f, func() error { return preallocate(f, off, size) })
+}
+
+func preallocate(f *os.File, off, size int64) error {
 	for {
 		err := unix.Fallocate(int(f.Fd()), 0, off, size-off)
 		if errors.Is(err, unix.EINTR) {
@@ -45,6 +56,10 @@ func PunchHole(f *os.File, off, n int64) error {
 	if n == 0 {
 		return nil
 	}
+	return onFile(OpPunch, f, func() error { return punchHole(f, off, n) })
+}
+
+func punchHole(f *os.File, off, n int64) error {
 	for {
 		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
 		if errors.Is(err, unix.EINTR) {

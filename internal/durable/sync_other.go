@@ -5,7 +5,7 @@ package durable
 import "os"
 
 // Datasync makes the bytes of f durable, and its size if that changed.
-func Datasync(f *os.File) error { return f.Sync() }
+func Datasync(f *os.File) error { return onFile(OpSync, f, f.Sync) }
 
 // Preallocate gives f disk blocks for its first size bytes and makes it that
 // long. On a full disk it fails with ENOSPC.

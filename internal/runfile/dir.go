@@ -17,15 +17,7 @@ func Name(start, end int64, suffix string) string {
 }
 
 // MakeDir creates dir durably if it does not exist.
-func MakeDir(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	return durable.SyncDir(filepath.Dir(dir))
-}
+func MakeDir(dir string) error { return durable.MakeDir(dir) }
 
 // DeleteUnlisted removes from dir the files with the given suffix, whole or under
 // construction, that are not listed: what unfinished writes and drops left behind.
@@ -40,7 +32,7 @@ func DeleteUnlisted(dir, suffix string, listed map[string]bool, log *slog.Logger
 			continue
 		}
 		path := filepath.Join(dir, name)
-		if err := os.Remove(path); err != nil {
+		if err := durable.Remove(path); err != nil {
 			return fmt.Errorf("delete unregistered run: %w", err)
 		}
 		log.Info("deleted unregistered run", "path", path)

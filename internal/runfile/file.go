@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"sync/atomic"
+
+	"github.com/duelog/duelog/internal/durable"
 )
 
 // File is an open run file.
@@ -35,7 +37,7 @@ func (f *File) Release() error {
 	}
 	err := f.Close()
 	if f.dropped.Load() {
-		err = errors.Join(err, os.Remove(f.Name()))
+		err = errors.Join(err, durable.Remove(f.Name()))
 	}
 	return err
 }

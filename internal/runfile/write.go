@@ -23,14 +23,14 @@ const syncEvery = 16 << 20
 // A failed sync needs no memory of it: the file is removed, and a retry writes
 // every byte again.
 func Write(path string, size int64, fill func(*Writer) error) error {
-	f, err := os.Create(path + TmpSuffix)
+	f, err := durable.Create(path + TmpSuffix)
 	if err != nil {
 		return fmt.Errorf("create run: %w", err)
 	}
 	err = write(f, size, fill)
 	if err = errors.Join(err, f.Close()); err != nil {
 		err = fmt.Errorf("write run %s: %w", path, err)
-		return errors.Join(err, os.Remove(path+TmpSuffix))
+		return errors.Join(err, durable.Remove(path+TmpSuffix))
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func write(f *os.File, size int64, fill func(*Writer) error) error {
 
 // Publish gives a file made by Write its final name, durably.
 func Publish(path string) error {
-	if err := os.Rename(path+TmpSuffix, path); err != nil {
+	if err := durable.Rename(path+TmpSuffix, path); err != nil {
 		return fmt.Errorf("publish run: %w", err)
 	}
 	return durable.SyncDir(filepath.Dir(path))
@@ -66,7 +66,7 @@ type Writer struct {
 
 // Write implements io.Writer.
 func (w *Writer) Write(b []byte) (int, error) {
-	n, err := w.f.Write(b)
+	n, err := durable.Write(w.f, b)
 	w.written += int64(n)
 	if err != nil {
 		return n, err
@@ -84,5 +84,5 @@ func (w *Writer) WriteAt(b []byte, off int64) (int, error) {
 	if off+int64(len(b)) > w.written {
 		panic("BUG: run file is filled in where it was not written")
 	}
-	return w.f.WriteAt(b, off)
+	return durable.WriteAt(w.f, b, off)
 }
