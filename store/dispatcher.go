@@ -126,7 +126,8 @@ func (d *dispatcher) arm(next, now int64) int64 {
 		lowMs = now + loaderPoll // it wakes us when it has something
 	}
 	next = min(next, lowMs)
-	if n.preparedMs < n.loadedMs || n.freshMinMs < next {
+	next = min(next, n.freshMinMs)
+	if n.preparedMs < n.loadedMs && d.hasRoom() {
 		next = min(next, n.wakeMsLocked())
 	}
 	if d.pausedMs > now {
@@ -135,6 +136,10 @@ func (d *dispatcher) arm(next, now int64) int64 {
 	d.s.deadlineMs.Store(next)
 	return next
 }
+
+// hasRoom tells whether drain takes another second; otherwise that second, though
+// its time for being sorted has come, waits until enough has been fired.
+func (d *dispatcher) hasRoom() bool { return d.due.held() < d.s.opts.NearEntries/2 }
 
 func (d *dispatcher) countOverdue(first, now int64) {
 	switch {
