@@ -120,11 +120,12 @@ func (s *Store) flushIndex(l *lane) error {
 	if err != nil {
 		return err
 	}
+	s.checkpointMu.Lock()
+	defer s.checkpointMu.Unlock()
+	m = s.mark() // anew: a checkpoint since then has kept a later one, and dropped the journal before it
 	if err := s.syncAsync(); err != nil {
 		return err
 	}
-	s.checkpointMu.Lock()
-	defer s.checkpointMu.Unlock()
 	var e edit
 	if wrote {
 		e.run(l.id, ri)

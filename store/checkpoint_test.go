@@ -1,0 +1,67 @@
+package store
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/durable"
+	"github.com/duelog/duelog/internal/testutil"
+)
+
+// slowRename holds the first renaming to a run until it is let go.
+type slowRename struct {
+	once       sync.Once
+	begun, let chan struct{}
+}
+
+func (d *slowRename) Do(op durable.Op, _ *os.File, _, to string, run func() error) error {
+	if op == durable.OpRename && strings.HasSuffix(to, ".run") {
+		d.once.Do(func() {
+			close(d.begun)
+			<-d.let
+		})
+	}
+	return run()
+}
+
+// A flush of the index that takes long must not put back a mark that is older
+// than the one of a checkpoint meanwhile: the journal that says what was fired
+// between the two is not read any more.
+func TestCheckpointDuringAnIndexFlushFiresNothingTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slowRename{begun: make(chan struct{}), let: make(chan struct{})}
+		defer durable.Observe(disk)()
+		dir := t.TempDir()
+		o := small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour})
+		s := mustOpen(t, dir, o)
+		q := mustQueue(t, s, "a", 0)
+		mustPut(t, s, q, s.NowMs()+10_000, "x")
+		s.near.mu.Lock()
+		s.lanes[0].index.Freeze()
+		s.near.mu.Unlock()
+		s.kickKeeper()
+		<-disk.begun
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		require.EqualValues(t, 1, q.Max())
+		require.NoError(t, s.checkpoint())
+		close(disk.let)
+		synctest.Wait()
+
+		image := testutil.CopyDir(t, dir)
+		require.NoError(t, os.Remove(filepath.Join(image, lockName)))
+		again := mustOpen(t, image, o)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, []string{"x"}, payloads(t, again, again.LookupQueue("a", 0)))
+		require.NoError(t, again.Close())
+		require.NoError(t, s.Close())
+	})
+}
