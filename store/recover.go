@@ -23,7 +23,9 @@ type recovery struct {
 	fired map[commitlog.Loc]struct{} // of the journal from the replay point on
 	put   []putAgain                 // the slots that these firings fill
 	late  []delayindex.Entry         // not done although not after the mark
-	batch []delayindex.Entry
+	// damaged are the ranges of each lane that cannot be read any more.
+	damaged [laneCount][]commitlog.Damage
+	batch   []delayindex.Entry
 	// lastFiredMs is the latest wall clock of a journal batch.
 	lastFiredMs int64
 	start       time.Time
@@ -98,9 +100,9 @@ func (r *recovery) openJournal() error {
 }
 
 // replayFirings puts the slots of the journal again. With commitlog.Async a power
-// loss may leave firings of messages that the lane has lost. Their slots are void,
-// and their locations are never given to another message, which the journal would
-// say was fired.
+// loss may leave firings of messages that the lane has lost, at its end or in the
+// middle. Their slots are void, and their locations are never given to another
+// message, which the journal would say was fired.
 func (r *recovery) replayFirings() error {
 	var lost [laneCount]int64
 	for i := range r.put {
@@ -110,10 +112,13 @@ func (r *recovery) replayFirings() error {
 			return fmt.Errorf("replay journal: %w: lane %d", err, x.loc.Lane())
 		}
 		e := consumequeue.Entry{Loc: uint64(x.loc), Size: x.size, Flags: consumequeue.FlagScheduled, Tag: x.tag, DeliverMs: x.firedMs}
-		if end := x.loc.Offset() + int64(x.size); end > l.log.Tail() {
+		switch end := x.loc.Offset() + int64(x.size); {
+		case end > l.log.Tail():
 			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
 			lost[l.id] = max(lost[l.id], end)
-		} else {
+		case r.isDamaged(x.loc):
+			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
+		default:
 			l.keepFor(x.loc, x.size, x.firedMs)
 		}
 		r.restoreSlot(x.queue, x.slot, e)
@@ -130,6 +135,14 @@ func (r *recovery) replayFirings() error {
 		r.s.near.absorbed[id] = r.s.lanes[id].log.Tail()
 	}
 	return nil
+}
+
+// isDamaged tells whether the log has found that the frame of a message is lost,
+// although frames behind it are not.
+func (r *recovery) isDamaged(loc commitlog.Loc) bool {
+	return slices.ContainsFunc(r.damaged[loc.Lane()], func(d commitlog.Damage) bool {
+		return d.From <= loc.Offset() && loc.Offset() < d.To
+	})
 }
 
 // openLane scans what the checkpoint does not cover and rebuilds the memtable.
@@ -155,10 +168,12 @@ func (r *recovery) openLane(id uint8) error {
 	o.GivenBack = r.st.laneGiven(id)
 	o.RollAfter = laneClasses[id].rollAfter
 	dir := filepath.Join(s.dir, logDir, strconv.Itoa(int(id)))
-	l.log, _, err = commitlog.Open(dir, r.st.laneSegments(id), from, visit, o)
+	var stats commitlog.RecoverStats
+	l.log, stats, err = commitlog.Open(dir, r.st.laneSegments(id), from, visit, o)
 	if err != nil {
 		return err
 	}
+	r.damaged[id] = stats.Damaged
 	for _, info := range l.log.Segments() {
 		if !info.Sealed {
 			l.deaths.found(&info)
