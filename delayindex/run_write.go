@@ -2,8 +2,8 @@ package delayindex
 
 import (
 	"fmt"
-	"os"
 
+	"github.com/duelog/duelog/internal/durable"
 	"github.com/duelog/duelog/internal/runfile"
 )
 
@@ -17,7 +17,7 @@ func writeRun(path string, h *header, it Iterator) error {
 		return w.writeAll(h, it)
 	})
 	if err == nil && h.Count == 0 {
-		err = os.Remove(path + runfile.TmpSuffix)
+		err = durable.Remove(path + runfile.TmpSuffix)
 	}
 	return err
 }
