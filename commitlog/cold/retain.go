@@ -3,7 +3,6 @@ package cold
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"sort"
 
 	"github.com/duelog/duelog/internal/durable"
@@ -128,7 +127,7 @@ func (s *Set) raise(info Info) *file {
 
 func (x *file) unlink() error {
 	err := x.close()
-	if rerr := os.Remove(x.path); !errors.Is(rerr, fs.ErrNotExist) {
+	if rerr := durable.Remove(x.path); !errors.Is(rerr, fs.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
 	return err

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/internal/durable"
 )
 
 // Options of a Set. Lane and SegmentSize are required.
@@ -93,7 +94,7 @@ func (s *Set) deleteOrphans() error {
 			continue
 		}
 		path := filepath.Join(s.dir, e.Name())
-		if err := os.Remove(path); err != nil {
+		if err := durable.Remove(path); err != nil {
 			return fmt.Errorf("delete unregistered cold file: %w", err)
 		}
 		s.o.Logger.Info("deleted unregistered cold file", "path", path)

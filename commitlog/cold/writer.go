@@ -41,11 +41,11 @@ func (s *Set) Create(base, createdMs int64) (*Writer, error) {
 		return nil, fmt.Errorf("create cold file: %w", err)
 	}
 	path := filepath.Join(s.dir, fileName(base))
-	f, err := os.Create(path + tmpSuffix)
+	f, err := durable.Create(path + tmpSuffix)
 	if err != nil {
 		return nil, fmt.Errorf("create cold file: %w", err)
 	}
-	w := &Writer{set: s, base: base, path: path, f: f, out: bufio.NewWriterSize(f, 256<<10)}
+	w := &Writer{set: s, base: base, path: path, f: f, out: bufio.NewWriterSize(durable.Writer(f), 256<<10)}
 	h := header{lane: s.o.Lane, base: base, createdMs: createdMs}
 	if err := w.write(h.encode()); err != nil {
 		return nil, errors.Join(err, w.Abort())
@@ -133,9 +133,9 @@ func (w *Writer) Finish() (Info, error) {
 	}
 	err := w.end()
 	if err = errors.Join(err, w.f.Close()); err != nil {
-		return Info{}, errors.Join(fmt.Errorf("finish cold file: %w", err), os.Remove(w.path+tmpSuffix))
+		return Info{}, errors.Join(fmt.Errorf("finish cold file: %w", err), durable.Remove(w.path+tmpSuffix))
 	}
-	if err := os.Rename(w.path+tmpSuffix, w.path); err != nil {
+	if err := durable.Rename(w.path+tmpSuffix, w.path); err != nil {
 		return Info{}, fmt.Errorf("publish cold file: %w", err)
 	}
 	if err := durable.SyncDir(w.set.dir); err != nil {
@@ -164,5 +164,5 @@ func (w *Writer) end() error {
 
 // Abort removes what was written.
 func (w *Writer) Abort() error {
-	return errors.Join(w.f.Close(), os.Remove(w.path+tmpSuffix))
+	return errors.Join(w.f.Close(), durable.Remove(w.path+tmpSuffix))
 }

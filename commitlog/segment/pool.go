@@ -82,7 +82,7 @@ func (p *Pool) Keep(n int) {
 	p.keep = n
 	for size, paths := range p.spares {
 		for _, path := range paths[min(n, len(paths)):] {
-			_ = os.Remove(path) // one that stays is taken over, or deleted, by the next OpenPool
+			_ = durable.Remove(path) // one that stays is taken over, or deleted, by the next OpenPool
 		}
 		p.spares[size] = paths[:min(n, len(paths))]
 	}

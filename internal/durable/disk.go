@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +22,13 @@ func Write(f *os.File, b []byte) (n int, err error) {
 	err = onFile(OpWrite, f, func() error { n, err = f.Write(b); return err })
 	return n, err
 }
+
+// Writer returns what makes of its Writes those of this package.
+func Writer(f *os.File) io.Writer { return writer{f} }
+
+type writer struct{ f *os.File }
+
+func (w writer) Write(b []byte) (int, error) { return Write(w.f, b) }
 
 // Truncate gives f that length.
 func Truncate(f *os.File, size int64) error {
