@@ -61,6 +61,9 @@
 // hardly ever passes for this one. The tag hash has 32 significant bits; the
 // rest is zero.
 //
+// Where slots were trimmed and a checkpoint says so, a file has holes
+// (Queue.FreeBefore).
+//
 // Names go before content: a new file and its directories are synced before
 // Flush returns. Files are removed oldest first, and the newest one only with
 // the queue, so that what is missing at the front after a crash was trimmed.

@@ -29,6 +29,7 @@ type Queue struct {
 	io       sync.Mutex // held while files are written or removed
 	opened   int64      // slots below were in files at open; never changes
 	named    bool       // file and directory names are durable; guarded by io
+	freed    int64      // slots below are holes, or in files that are gone; guarded by io
 	unlinked int64      // files wholly below this slot are gone; guarded by io
 	deleted  bool       // files are gone, and may by now be those of a successor; guarded by io
 }

@@ -30,6 +30,47 @@ func (q *Queue) TrimBefore(slot int64) {
 	q.unlinked = end
 }
 
+// freeEntries is the grain of FreeBefore: 64 KiB.
+const freeEntries = 2048
+
+// FreeBefore gives the space of the slots below slot back that lie in a file which is
+// still needed, in steps of 64 KiB. A checkpoint vouches that they are trimmed: after
+// a restart Set.Queue is told of a minimum not below slot. What cannot be freed now is
+// tried again with more.
+func (q *Queue) FreeBefore(slot int64) {
+	q.io.Lock()
+	defer q.io.Unlock()
+	q.mu.Lock()
+	end := min(slot, q.min.Load(), q.synced)
+	if q.closed {
+		end = 0
+	}
+	q.mu.Unlock()
+	end -= end % freeEntries
+	base := end - end%q.set.fileEntries
+	from := max(q.freed, base)
+	if end <= from {
+		return
+	}
+	if err := q.punch(base, from, end); err != nil {
+		q.set.opts.Logger.Warn("cannot give back the space of old consume queue entries", "topic", q.Topic(), "queue", q.ID(), "err", err)
+		return
+	}
+	q.freed = end
+}
+
+// punch frees the slots [from, end) of the file of base. io is held.
+func (q *Queue) punch(base, from, end int64) error {
+	f, err := os.OpenFile(q.path(base), os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(durable.PunchHole(f, (from-base)*EntrySize, (end-from)*EntrySize), f.Close())
+}
+
 // raiseMin returns the slot below which nobody needs the files.
 func (q *Queue) raiseMin(slot int64) int64 {
 	q.mu.Lock()

@@ -3,6 +3,7 @@ package consumequeue
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -161,4 +162,46 @@ func TestTrimmedSlotsAreVoidAfterTwoCrashes(t *testing.T) {
 	require.Equal(t, 50, n)
 	require.Equal(t, Entry{Flags: FlagVoid}, void[0])
 	require.Equal(t, Entry{Flags: FlagVoid}, void[49])
+}
+
+func TestSpaceOfTrimmedSlotsIsFreedInTheFileThatStays(t *testing.T) {
+	dir := t.TempDir()
+	q, s := openTest(t, dir, &Options{FileEntries: 8192}, 0, 0)
+	putN(q, 8000)
+	mustFlush(t, q)
+	file := q.path(0)
+	full := diskBytes(t, file)
+	q.TrimBefore(5000)
+	q.FreeBefore(7000)
+	q.FreeBefore(7000)
+	require.Equal(t, int64(8000*EntrySize), fileSize(t, file))
+	if after := diskBytes(t, file); after != full { // else there are no holes here
+		require.Equal(t, full-4096*EntrySize, after)
+	}
+	cold(q)
+	requireRead(t, q, 5000, 8000)
+	require.NoError(t, s.Close())
+	q.FreeBefore(8000)
+
+	q, _ = openTest(t, dir, &Options{FileEntries: 8192}, 5000, 8000)
+	requireRead(t, q, 5000, 8000)
+	q.FreeBefore(5000) // holes already
+	putN(q, 300)
+	mustFlush(t, q)
+	cold(q)
+	requireRead(t, q, 8000, 8300)
+}
+
+func fileSize(t *testing.T, path string) int64 {
+	t.Helper()
+	st, err := os.Stat(path)
+	require.NoError(t, err)
+	return st.Size()
+}
+
+func diskBytes(t *testing.T, path string) int64 {
+	t.Helper()
+	var st syscall.Stat_t
+	require.NoError(t, syscall.Stat(path, &st))
+	return st.Blocks * 512
 }

@@ -41,9 +41,11 @@ func (s *Store) checkpoint() error {
 		return err
 	}
 	var e edit
-	for _, d := range dirty {
+	for i := range dirty {
+		d := &dirty[i]
 		if !d.q.deleted.Load() {
-			e.queueExtent(d.q.id, d.q.cq.Min(), d.q.flushedTo.Load())
+			d.min = d.q.cq.Min()
+			e.queueExtent(d.q.id, d.min, d.q.flushedTo.Load())
 		}
 	}
 	s.addSegments(&e)
@@ -51,6 +53,9 @@ func (s *Store) checkpoint() error {
 	e.replay(rp)
 	if err := s.catalog.commit(e); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
+	}
+	for _, d := range dirty {
+		d.q.cq.FreeBefore(d.min)
 	}
 	s.metrics.checkpointSeconds.Observe(time.Since(start).Seconds())
 	return s.dropBehind(m, rp)
@@ -67,6 +72,7 @@ func (s *Store) absorbedUpTo(lane uint8) int64 {
 type dirtyQueue struct {
 	q    *Queue
 	next int64 // slots given out when the replay point was noted
+	min  int64 // the queue's minimum that the checkpoint names
 }
 
 // dirtyQueues lists the queues with slots that their files do not have. It runs
@@ -75,7 +81,7 @@ func (s *Store) dirtyQueues() []dirtyQueue {
 	var out []dirtyQueue
 	for _, q := range s.registry.all() {
 		if next := q.cq.Next(); next > q.flushedTo.Load() || q.extentDirty.Load() {
-			out = append(out, dirtyQueue{q, next})
+			out = append(out, dirtyQueue{q: q, next: next})
 		}
 	}
 	return out
