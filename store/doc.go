@@ -67,7 +67,7 @@
 // locked OS thread. The loader brings slices of the index into the near wheel. The
 // keeper does checkpoints, index flushes and retention. Close waits for all of them.
 //
-// Lock order, outermost first: registry.mu, catalog.mu, near.mu, the locks inside
+// Lock order, outermost first: keepMu, checkpointMu, registry.mu, catalog.mu, near.mu, the locks inside
 // delayindex, commitlog and consumequeue, Queue.watch. Nothing is fsynced and no
 // callback of the embedder runs under near.mu.
 package store

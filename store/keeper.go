@@ -41,6 +41,8 @@ type keeper struct {
 }
 
 func (k *keeper) run() error {
+	k.s.keepMu.Lock()
+	defer k.s.keepMu.Unlock()
 	now := time.Now()
 	k.s.watchDisk()
 	k.s.rollOldSegments()

@@ -86,6 +86,9 @@ type Options struct {
 	// FireBatch is the most entries in one journal batch, at most 65535.
 	FireBatch int
 
+	// Clock replaces the machine's clock; nil is that one.
+	Clock *ManualClock
+
 	// Logger receives what an operator should know; nil discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil keeps them unregistered.

@@ -21,15 +21,6 @@ const retentionEvery = 15 * time.Second
 //   - It gives the bytes back: a segment in which all is dead as a file, for reuse;
 //     in the others the units of 64 KiB in which all is dead, as holes. Holes come a
 //     pass later than the void slots, so that nobody is reading there.
-//
-// Retain does a pass now instead of at its time.
-func (s *Store) Retain() error {
-	if s.closed.Load() {
-		return ErrClosed
-	}
-	return s.retain()
-}
-
 func (s *Store) retain() error {
 	s.checkpointMu.Lock()
 	defer s.checkpointMu.Unlock()

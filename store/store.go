@@ -51,6 +51,7 @@ type Store struct {
 	markMu   sync.Mutex
 	lastMark mark // guarded by markMu; written by the dispatcher
 
+	keepMu       sync.Mutex // held during a round of the keeper; taken before checkpointMu
 	checkpointMu sync.Mutex // held while segments are registered or removed
 
 	closed     atomic.Bool
@@ -112,7 +113,11 @@ func newStore(dir string, opts Options) *Store {
 		loaderKick: make(chan struct{}, 1),
 		keeperKick: make(chan struct{}, 1),
 	}
-	if s.clock == nil {
+	switch {
+	case s.clock != nil:
+	case opts.Clock != nil:
+		s.clock = opts.Clock
+	default:
 		s.clock = newClock()
 	}
 	s.registry = newRegistry(s)
