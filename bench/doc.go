@@ -19,8 +19,10 @@
 //	Lateness   light load: the least lateness
 //	Mixed      ordinary traffic beside a hot second, and beside a slow group
 //	Footprint  bytes stored and written per message: pending, fired, expired
+//	Steady     the same over a year and more of simulated time
 //	Recover    kill -9 with N pending: time to the first acknowledgement
 //	Scale      append, memory, restart and delivery with N pending
+//	Index      the delay index alone, with more entries than there is room for bodies
 //
 // Before the system starts, a run makes the machine hold as much free memory as the
 // messages will fill: under a hypervisor that takes free memory back, each page costs

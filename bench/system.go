@@ -128,6 +128,19 @@ type Statser interface {
 	Stats(ctx context.Context) (Stats, error)
 }
 
+// Simulator is a System that lives by a clock which the harness moves: through years
+// in seconds.
+type Simulator interface {
+	// Simulate is called before Start: the clock stands at from until Advance moves it.
+	Simulate(from time.Time)
+	// Advance moves the clock and returns when everything that is due by then is
+	// visible, and what the system does now and then, such as retention, was done.
+	Advance(ctx context.Context, to time.Time) error
+	// Weigh returns the bytes that the system's files take, without what is allocated
+	// ahead or kept for reuse, and those that it has written since its start.
+	Weigh(ctx context.Context) (stored, written int64, err error)
+}
+
 // Grouper is a System in which several groups of consumers each get every
 // message. The group of Subscribe is one of its own.
 type Grouper interface {

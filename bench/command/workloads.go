@@ -10,12 +10,16 @@ import (
 )
 
 var workloadCommands = []func(Process) *cobra.Command{
-	sendCommand, fireCommand, latenessCommand, mixedCommand, footprintCommand, recoverCommand, scaleCommand,
+	sendCommand, fireCommand, latenessCommand, mixedCommand, footprintCommand, steadyCommand, recoverCommand, scaleCommand, indexCommand,
 }
 
 // workload makes a command that measures what workloads returns once the flags
-// are read. bind adds the flags of its own.
-func workload(p Process, name, short string, bind func(*pflag.FlagSet), workloads func() []bench.Workload) *cobra.Command {
+// are read. bind adds the flags of its own. systems are those that it measures unless
+// told otherwise; none: the store and the broker.
+func workload(p Process, name, short string, bind func(*pflag.FlagSet), workloads func() []bench.Workload, systems ...string) *cobra.Command {
+	if len(systems) == 0 {
+		systems = []string{"embedded", "duelog"}
+	}
 	var s settings
 	cmd := &cobra.Command{
 		Use: name, Short: short, Args: cobra.NoArgs,
@@ -23,7 +27,7 @@ func workload(p Process, name, short string, bind func(*pflag.FlagSet), workload
 	}
 	cmd.Flags().SortFlags = false
 	bind(cmd.Flags())
-	s.bind(cmd.Flags(), "embedded", "duelog")
+	s.bind(cmd.Flags(), systems...)
 	return cmd
 }
 
@@ -101,6 +105,21 @@ func footprintCommand(p Process) *cobra.Command {
 	}, one(w))
 }
 
+func steadyCommand(p Process) *cobra.Command {
+	w := &bench.Steady{}
+	days := func(fs *pflag.FlagSet, d *time.Duration, name string, def int64, usage string) {
+		*d = time.Duration(def) * 24 * time.Hour
+		fs.DurationVar(d, name, *d, usage)
+	}
+	return workload(p, "steady", "What a message takes on disk once as much expires as comes (simulated time)", func(fs *pflag.FlagSet) {
+		fs.Int64Var(&w.PerDay, "per-day", 4000, "messages per simulated day")
+		fs.IntVar(&w.Body, "body", 1024, "bytes per body, which is JSON")
+		bindMix(fs, &w.Mix, bench.MixEveryday)
+		days(fs, &w.Warm, "warm", 370, "simulated time before it is weighed")
+		days(fs, &w.Window, "window", 60, "simulated time in which it is weighed once a day")
+	}, one(w), "embedded")
+}
+
 func recoverCommand(p Process) *cobra.Command {
 	w := &bench.Recover{}
 	cmd := workload(p, "recover", "How long a start takes after kill -9", func(fs *pflag.FlagSet) {
@@ -122,6 +141,14 @@ func scaleCommand(p Process) *cobra.Command {
 		bindMix(fs, &w.Mix, bench.MixYear)
 		bindFlow(fs, &w.Flow, false)
 	}, func() []bench.Workload { return decades(w, least, most) })
+}
+
+func indexCommand(p Process) *cobra.Command {
+	w := &bench.Index{}
+	return workload(p, "index", "What the delay index takes, without bodies", func(fs *pflag.FlagSet) {
+		fs.Int64VarP(&w.N, "n", "n", 100_000_000, "entries, 32 bytes of disk each")
+		bindMix(fs, &w.Mix, bench.MixYear)
+	}, one(w), "embedded")
 }
 
 // decades returns w for every power of ten from least to most.

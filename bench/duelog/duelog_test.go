@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/duelog/duelog/bench"
+	"github.com/duelog/duelog/internal/testutil"
 	"github.com/duelog/duelog/server"
 )
 
@@ -131,4 +132,24 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+func TestSteadyLivesThroughSimulatedWeeksAndWeighsThem(t *testing.T) {
+	t.Parallel()
+	target := bench.Target{New: systems()["embedded"], Name: "embedded"}
+	w := &bench.Steady{PerDay: 300, Mix: bench.MixEveryday, Warm: 6 * 24 * time.Hour, Window: 4 * 24 * time.Hour}
+	dir := testutil.FastDir(t)
+	r, err := bench.Run(t.Context(), w, target, &bench.Options{Dir: dir})
+	require.NoError(t, err)
+	require.Greater(t, r.Metrics["stored_per_message"], 1024.0)
+	require.Greater(t, r.Metrics["written_per_message"], 1024.0)
+	require.InDelta(t, 1.2, r.Metrics["bytes_written_ratio"], 0.5)
+	require.InDelta(t, 300*2.1, r.Metrics["messages_kept"], 150, "two days of most of them")
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+
+	daemon := bench.Target{New: systems()["duelog"], Name: "duelog"}
+	_, err = bench.Run(t.Context(), w, daemon, &bench.Options{Dir: dir})
+	require.ErrorIs(t, err, bench.ErrUnsupported, "a process lives by the machine's clock")
 }

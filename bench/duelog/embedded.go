@@ -17,7 +17,8 @@ import (
 type Embedded struct {
 	name    string
 	async   bool
-	keepFor time.Duration // set by Retain
+	keepFor time.Duration      // set by Retain
+	clock   *store.ManualClock // set by Simulate
 
 	dir       string
 	store     *store.Store
@@ -45,6 +46,9 @@ func (e *Embedded) open() error {
 		// Small files, since space comes back in whole ones.
 		o.Retention, o.ScheduledRetention = e.keepFor, e.keepFor
 		o.SegmentSize, o.DelaySegmentSize, o.JournalSegmentSize = 8<<20, 8<<20, 8<<20
+	}
+	if e.clock != nil {
+		simulated(o, e.clock)
 	}
 	var err error
 	if e.store, err = store.Open(filepath.Join(e.dir, "data"), o); err != nil {

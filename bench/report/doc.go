@@ -32,6 +32,10 @@ func title(r *bench.Result) string {
 		if p["slow_ms"] != nil && fmt.Sprint(p["slow_ms"]) != "0" {
 			parts = append(parts, fmt.Sprintf("slow group %v ms", p["slow_ms"]))
 		}
+	case "steady":
+		parts = append(parts, fmt.Sprintf("%v, %v B of JSON, %v/day", p["mix"], p["body"], p["per_day"]))
+	case "index":
+		parts = append(parts, fmt.Sprintf("%s entries, %v, no bodies", count(p["n"]), p["mix"]))
 	default:
 		parts = append(parts, count(p["n"])+" pending")
 	}

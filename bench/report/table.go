@@ -70,6 +70,16 @@ var columns = map[string][]column{
 		{"bytes_written_ratio", "written x"},
 		{"rss_bytes", "RSS"},
 	},
+	"steady": {
+		{"messages", "messages"},
+		{"messages_kept", "kept"},
+		{"stored_per_message", "B stored"},
+		{"stored_per_ordinary", "ordinary"},
+		{"bytes_stored_ratio", "stored x"},
+		{"written_per_message", "B written"},
+		{"written_per_ordinary", "ordinary"},
+		{"bytes_written_ratio", "written x"},
+	},
 	"recover": {
 		{"restart_ms", "first ack ms"},
 		{"accept_ms", "accepts ms"},
@@ -77,6 +87,16 @@ var columns = map[string][]column{
 		{"duplicates", "came again"},
 		{"rss_bytes", "RSS"},
 		{"rss_restarted_bytes", "RSS after"},
+	},
+	"index": {
+		{"append_ns", "add ns"},
+		{"append_cpu_ns", "CPU ns"},
+		{"bytes_per_pending", "B/entry"},
+		{"runs", "runs"},
+		{"anon_rss_bytes", "anonymous"},
+		{"open_ms", "open ms"},
+		{"fire_per_s", "cold fired/s"},
+		{"fire_cpu_ns", "CPU ns"},
 	},
 	"scale": {
 		{"append_ns", "append ns"},
@@ -99,7 +119,7 @@ var limitColumns = []column{
 }
 
 // WorkloadOrder is that of the tables.
-var WorkloadOrder = []string{"send", "fire", "lateness", "mixed", "footprint", "recover", "scale"}
+var WorkloadOrder = []string{"send", "fire", "lateness", "mixed", "footprint", "steady", "recover", "scale", "index"}
 
 // section is one table.
 type section struct {

@@ -50,6 +50,16 @@ func preallocate(f *os.File, off, size int64) error {
 	}
 }
 
+// DropCache lets the kernel forget the content of the file at path, which is synced,
+// so that the next read goes to the disk. It is for measurements.
+func DropCache(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(wrapPath("fadvise", f, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)), f.Close())
+}
+
 // PunchHole gives the blocks of [off, off+n) back to the file system. The
 // length of f stays, and the range reads as zeroes. It does nothing for n = 0.
 func PunchHole(f *os.File, off, n int64) error {

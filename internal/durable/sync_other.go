@@ -14,5 +14,8 @@ func Preallocate(f *os.File, size int64) error { return fillZero(f, size) }
 // PreallocateFrom is Preallocate, since there are no holes here.
 func PreallocateFrom(f *os.File, _, size int64) error { return Preallocate(f, size) }
 
+// DropCache does nothing: the platform cannot be asked.
+func DropCache(string) error { return nil }
+
 // PunchHole is an optimisation that this platform goes without.
 func PunchHole(*os.File, int64, int64) error { return nil }
