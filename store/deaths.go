@@ -33,6 +33,8 @@ type segmentDeaths struct {
 	block unit // of the units before start, which an earlier process wrote
 	start int
 	units []unit // from start on
+	// quietMs is when the next unit may die, as of the last look; 0: look again.
+	quietMs int64
 }
 
 func newDeaths(segmentSize int64) *deaths {
@@ -63,6 +65,25 @@ func (d *deaths) note(start, end int64, of unit) {
 	defer d.mu.Unlock()
 	for off := start; off < end; off += commitlog.GiveBackUnit - off%commitlog.GiveBackUnit {
 		d.at(off).raise(of)
+	}
+	d.segments[start-start%d.segmentSize].quietMs = 0
+}
+
+// quiet tells whether nothing of a segment can die before ms.
+func (d *deaths) quiet(base, ms int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.segments[base]
+	return s == nil || s.quietMs > ms
+}
+
+// setQuiet notes when the next unit of a segment dies: until then a pass need not
+// look at its units, unless something is written to it.
+func (d *deaths) setQuiet(base, ms int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.segments[base]; s != nil {
+		s.quietMs = ms
 	}
 }
 

@@ -158,9 +158,16 @@ func (s *Store) giveBackDead(l *lane, at int64) error {
 	var ranges []commitlog.Range
 	var e edit
 	for _, info := range l.log.Segments() {
+		cut := l.id == 0 && info.Base < s.sizeCutoff.Load()
+		if !cut && l.deaths.quiet(info.Base, at) {
+			continue
+		}
 		for _, r := range l.deaths.dead(info.Base, min(k.upTo, info.End), dead) {
 			ranges = append(ranges, r)
 			e.givenBack(l.id, info.Base, r)
+		}
+		if info.Sealed {
+			l.deaths.setQuiet(info.Base, s.nextDeath(l, info.Base))
 		}
 	}
 	if len(ranges) == 0 {
@@ -174,6 +181,13 @@ func (s *Store) giveBackDead(l *lane, at int64) error {
 	}
 	s.free(l, ranges)
 	return nil
+}
+
+// nextDeath is when a unit of a segment dies next.
+func (s *Store) nextDeath(l *lane, base int64) int64 {
+	next := noDeadline
+	l.deaths.each(base, func(u unit, _ commitlog.Range) { next = min(next, s.deathMs(u)) })
+	return next
 }
 
 // free gives registered ranges back. What cannot be freed now is when the store is

@@ -275,6 +275,13 @@ func TestDeathsAreThoseOfTheLatestMessageInEachUnit(t *testing.T) {
 	}
 	require.Equal(t, []commitlog.Range{{From: 18 * u, To: 19 * u}}, all(8), "what an earlier process wrote is one block")
 	require.Equal(t, []commitlog.Range{{From: 16 * u, To: 19 * u}}, all(9))
+	require.False(t, d.quiet(16*u, 0))
+	d.setQuiet(16*u, 100)
+	require.True(t, d.quiet(16*u, 99))
+	require.False(t, d.quiet(16*u, 100))
+	d.note(19*u, 19*u+1, unit{storeSec: 2})
+	require.False(t, d.quiet(16*u, 99), "something was written")
 	d.removed(16 * u)
+	require.True(t, d.quiet(16*u, 1<<50))
 	require.Empty(t, all(9))
 }

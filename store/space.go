@@ -130,8 +130,7 @@ func (s *Store) outlineSegment(l *lane, info *commitlog.SegmentInfo, now int64) 
 		return g
 	}
 	g.GoneMs = s.deathMs(unit{ceilSec(info.MaxFireMs), ceilSec(info.MaxStoreMs)})
-	g.NextFreeMs = g.GoneMs
-	l.deaths.each(info.Base, func(u unit, _ commitlog.Range) { g.NextFreeMs = min(g.NextFreeMs, s.deathMs(u)) })
+	g.NextFreeMs = min(g.GoneMs, s.nextDeath(l, info.Base))
 	if s.segmentDead(l, info, now) {
 		g.Recyclable, g.Dead = g.Dead, 0
 		return g
