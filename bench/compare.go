@@ -12,8 +12,8 @@ import (
 // every run of the new file is worse than every run of the old one. The threshold
 // is the larger of a floor, by the kind of metric, and noiseFactor times the
 // spread that the repetitions show. With a single run on either side nothing is
-// known of the spread: the floor is loneFactor times as high, and tails, which a
-// single stall of the disk decides, are not judged.
+// known of the spread: the floor is loneFactor times as high, and what a single stall
+// decides is not judged: tails, and all that a clock measured on a busy machine.
 const (
 	noiseFactor = 3
 	loneFactor  = 3
@@ -192,14 +192,14 @@ func threshold(metric string, a, b []float64, loaded bool) float64 {
 		floor, clock = floorCPU, false
 	}
 	if strings.Contains(metric, "rss") {
-		floor = floorCPU
+		floor, clock = floorCPU, false
 	}
 	tail := strings.Contains(metric, "_p99_")
 	if tail {
 		floor = floorTail
 	}
 	switch alone := min(len(a), len(b)) < 2; {
-	case alone && tail:
+	case alone && (tail || clock && loaded):
 		return math.Inf(1)
 	case alone:
 		floor *= loneFactor

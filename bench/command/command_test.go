@@ -180,6 +180,8 @@ func TestReportAndCompareReadWhatARunWrote(t *testing.T) {
 
 	f, err := bench.ReadFile(path)
 	require.NoError(t, err)
+	delete(f.Results[0].Params, "loaded") // of a busy machine a single run is not judged
+	require.NoError(t, f.WriteFile(path))
 	f.Results[0].Metrics["send_per_s"] /= 10
 	worse := filepath.Join(dir, "worse.json")
 	require.NoError(t, f.WriteFile(worse))

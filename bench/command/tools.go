@@ -56,8 +56,9 @@ func compareCommand(p Process) *cobra.Command {
 		Long: `Compares the medians of what both files measured. A change counts when the runs of both files do
 not overlap and it exceeds the noise: three times the spread of the repetitions, and at least 2 % for
 bytes, 10 % for CPU time, 15 % for what a clock measured, 50 % for a 99th percentile; three times as
-much where there is a single run (99th percentiles are not judged then) or where others kept the
-machine busy. Run with --repeat 5 or more to see small changes.`,
+much where there is a single run, or for the clock where others kept the machine busy. A single run
+is not judged by its 99th percentiles, nor on a busy machine by the clock. Run with --repeat 5 or
+more to see small changes.`,
 		Args: arguments(2, "two JSON files"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			before, err := bench.ReadFile(args[0])
