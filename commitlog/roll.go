@@ -104,12 +104,17 @@ func (l *Log) seal() error {
 	if err := l.syncSealed(); err != nil {
 		return err
 	}
+	// Once it is known to be sealed, retention may remove the segment. The reference
+	// keeps its file from being used for another one while it is trimmed.
+	sealed := l.active
+	sealed.Acquire()
+	defer sealed.Release()
 	info := l.sealInfo()
 	if err := l.o.Hooks.SegmentSealed(l.o.Lane, info); err != nil {
 		return l.fail(fmt.Errorf("register seal of %s: %w", l.active.Name(), err))
 	}
 	if end-info.End >= trimMin {
-		if err := l.active.Trim(info.End - info.Base); err != nil {
+		if err := sealed.Trim(info.End - info.Base); err != nil {
 			l.logger.Warn("unused end of segment keeps its blocks", "error", err)
 		}
 	}
