@@ -26,6 +26,7 @@ func (l *Log) Append(r *Record, done Completer, cookie uint64) error {
 type batch struct {
 	buf   []byte // FrameHeaderSize bytes of room, then the records
 	items []Item // Loc counts from the start of buf until the frame has its place
+	keys  []uint64
 
 	unscheduled int
 	maxFireMs   int64
@@ -40,12 +41,24 @@ func (b *batch) add(r *Record, done Completer, cookie uint64) {
 	b.items = append(b.items, Item{
 		Loc: loc, When: r.When, Flags: r.Flags, Size: int32(len(r.Payload)),
 		Queue: r.Queue, Tag: r.Tag, Key: r.Key, Done: done, Cookie: cookie,
+		Keys: b.addKeys(r.Keys),
 	})
 	if r.Flags&FlagScheduled != 0 {
 		b.maxFireMs = max(b.maxFireMs, r.When)
 	} else {
 		b.unscheduled++
 	}
+}
+
+// addKeys keeps a copy of keys. When b.keys grows, earlier items go on to refer to
+// the old array, which does not change any more.
+func (b *batch) addKeys(keys []uint64) []uint64 {
+	if len(keys) == 0 {
+		return nil
+	}
+	n := len(b.keys)
+	b.keys = append(b.keys, keys...)
+	return b.keys[n:len(b.keys):len(b.keys)]
 }
 
 // moveTo turns the items' positions in the buffer into locations.
@@ -78,7 +91,7 @@ func (b *batch) patch(loc Loc) {
 
 func (b *batch) reset() {
 	clear(b.items) // drop the Completers
-	*b = batch{buf: b.buf[:FrameHeaderSize], items: b.items[:0]}
+	*b = batch{buf: b.buf[:FrameHeaderSize], items: b.items[:0], keys: b.keys[:0]}
 }
 
 const (

@@ -29,6 +29,9 @@ type Record struct {
 	Tag     uint32
 	Key     uint32
 	Payload []byte // copied by Append
+	// Keys are hashes for the owner's indexes. They are not stored: they come back in
+	// the Item that Hooks.Committed is given. Copied by Append.
+	Keys []uint64
 }
 
 // Item is a record in its frame, without the payload.
@@ -42,6 +45,7 @@ type Item struct {
 	Key    uint32
 	Done   Completer // append path only
 	Cookie uint64    // append path only
+	Keys   []uint64  // append path only; valid during the hook
 }
 
 // Scheduled tells whether When is a fire time.

@@ -3,8 +3,8 @@ package keyindex
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 
+	"github.com/duelog/duelog/internal/durable"
 	"github.com/duelog/duelog/internal/runfile"
 )
 
@@ -35,7 +35,7 @@ func writeRun(path string, h *header, src source, size int64) error {
 	case err != nil:
 		return err
 	case h.Count == 0:
-		return os.Remove(path + runfile.TmpSuffix)
+		return durable.Remove(path + runfile.TmpSuffix)
 	}
 	return runfile.Publish(path)
 }

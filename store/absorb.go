@@ -29,6 +29,7 @@ func (s *Store) absorb(l *lane, es []delayindex.Entry, end int64) {
 	full := l.index.MemtableFull() || end-l.index.MemtableStart() >= s.opts.MemtableBytes
 	if full && l.index.Freeze() {
 		l.bornMs = 0
+		l.freezeKeys()
 	}
 	n.mu.Unlock()
 
@@ -43,7 +44,7 @@ func (s *Store) absorb(l *lane, es []delayindex.Entry, end int64) {
 
 // awaitFlush slows the writer down when the keeper does not keep up.
 func (s *Store) awaitFlush(l *lane) {
-	for l.index.Frozen() > maxFrozen && !s.closed.Load() && s.failure.Load() == nil {
+	for l.frozen() > maxFrozen && !s.closed.Load() && s.failure.Load() == nil {
 		time.Sleep(time.Millisecond)
 	}
 }

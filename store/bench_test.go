@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"sort"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,20 +18,31 @@ import (
 
 // BenchmarkPutAsync is the engine's append path with one producer, 1 KiB
 // payloads and asynchronous flush: scheduled (index entry), within the near wheel
-// (that and a place in its second), and due now (slot).
+// (that and a place in its second), with two keys, and due now (slot).
 func BenchmarkPutAsync(b *testing.B) {
-	for name, ahead := range map[string]int64{"now": 0, "in30s": 30_000, "in30min": 1800_000} {
+	for name, ahead := range map[string]int64{"now": 0, "in30s": 30_000, "in30min": 1800_000, "in30min-2keys": 1800_000} {
 		b.Run(name, func(b *testing.B) {
-			s := mustOpen(b, b.TempDir(), &Options{Flush: commitlog.Async, Retention: time.Hour})
+			opts := &Options{Flush: commitlog.Async, Retention: time.Hour}
+			keys := uint64(0)
+			if strings.HasSuffix(name, "keys") {
+				keys = 2
+				opts.Keys = func(_ []byte, dst []uint64) []uint64 { return dst }
+			}
+			s := mustOpen(b, b.TempDir(), opts)
 			q := mustQueue(b, s, "bench", 0)
 			payload := make([]byte, 1024)
 			c := &counter{}
 			b.SetBytes(int64(len(payload)))
 			b.ReportAllocs()
 			now := s.NowMs()
+			hash, hashes := uint64(0), make([]uint64, keys)
 			for b.Loop() {
 				c.Add(1)
-				m := Message{Queue: q, FireMs: now + ahead, Payload: payload}
+				for i := range hashes {
+					hash += 0x9e3779b97f4a7c15
+					hashes[i] = hash
+				}
+				m := Message{Queue: q, FireMs: now + ahead, Payload: payload, Keys: hashes}
 				if err := s.PutAsync(&m, c, 0); err != nil {
 					b.Fatal(err)
 				}

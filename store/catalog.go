@@ -57,6 +57,7 @@ type catalogState struct {
 	given     map[uint8]map[int64][]commitlog.Range     // of these, by the same: what was given back of them
 	runs      map[uint8][]delayindex.RunInfo            // by lane, in Start order
 	indexed   map[uint8]int64
+	keys      map[uint8]*keysState // of the lanes with a key index
 	queues    map[uint32]queueState
 	nextQueue uint32
 	mark      mark
@@ -69,6 +70,7 @@ func newCatalogState() *catalogState {
 		given:     map[uint8]map[int64][]commitlog.Range{},
 		runs:      map[uint8][]delayindex.RunInfo{},
 		indexed:   map[uint8]int64{},
+		keys:      map[uint8]*keysState{},
 		queues:    map[uint32]queueState{},
 		nextQueue: 1,
 	}
@@ -152,6 +154,9 @@ func (st *catalogState) snapshot() [][]byte {
 	}
 	for lane, upTo := range st.indexed {
 		e.indexed(lane, upTo)
+	}
+	for lane, k := range st.keys {
+		k.snapshot(&e, lane, next)
 	}
 	e.nextQueue(st.nextQueue)
 	e.mark(st.mark)

@@ -39,6 +39,7 @@
 //	I5 nothing is written through a mapping that is not allocated.
 //	I6 a queue slot is written once, with one location.
 //	I7 acknowledged means durable by the policy in force.
+//	I8 a key of an acknowledged message leads to it (Lookup); nothing else depends on the key index.
 //
 // # Crash argument
 //
@@ -65,9 +66,10 @@
 //
 // Each lane has one writer goroutine (package commitlog). The dispatcher runs on a
 // locked OS thread. The loader brings slices of the index into the near wheel. The
-// keeper does checkpoints, index flushes and retention. Close waits for all of them.
+// keeper does checkpoints, index flushes and retention. Another goroutine merges and
+// drops the runs of the key index. Close waits for all of them.
 //
 // Lock order, outermost first: keepMu, checkpointMu, registry.mu, catalog.mu, near.mu, the locks inside
-// delayindex, commitlog and consumequeue, Queue.watch. Nothing is fsynced and no
+// delayindex, keyindex, commitlog and consumequeue, Queue.watch. Nothing is fsynced and no
 // callback of the embedder runs under near.mu.
 package store

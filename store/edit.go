@@ -7,6 +7,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/keyindex"
 )
 
 // An edit is one atomic change of the catalog: a sequence of operations, each a
@@ -25,6 +26,9 @@ const (
 	opReplay      = 10 // journal i64, lane0 i64
 	opNextQueue   = 11 // id u32
 	opGivenBack   = 12 // lane u8, base, from, to i64
+	opKeyRun      = 30 // lane u8, start, end, count i64
+	opKeyRunGone  = 31 // lane u8, start, end i64
+	opKeysUpTo    = 32 // lane u8, upTo i64; -1: the lane has no key index
 	maxTopicBytes = 1<<16 - 1
 )
 
@@ -72,6 +76,21 @@ func (e *edit) runGone(lane uint8, r delayindex.RunInfo) {
 
 func (e *edit) indexed(lane uint8, upTo int64) {
 	*e = append(*e, opIndexed, lane)
+	e.ints(upTo)
+}
+
+func (e *edit) keyRun(lane uint8, r keyindex.RunInfo) {
+	*e = append(*e, opKeyRun, lane)
+	e.ints(r.Start, r.End, r.Count)
+}
+
+func (e *edit) keyRunGone(lane uint8, r keyindex.RunInfo) {
+	*e = append(*e, opKeyRunGone, lane)
+	e.ints(r.Start, r.End)
+}
+
+func (e *edit) keysUpTo(lane uint8, upTo int64) {
+	*e = append(*e, opKeysUpTo, lane)
 	e.ints(upTo)
 }
 
@@ -173,6 +192,15 @@ func (r *editReader) applyOne(st *catalogState) {
 		st.replay = replayPoint{journal: r.i64(), lane0: r.i64()}
 	case opNextQueue:
 		st.nextQueue = max(st.nextQueue, r.u32())
+	case opKeyRun:
+		lane := r.u8()
+		st.putKeyRun(lane, keyindex.RunInfo{Start: r.i64(), End: r.i64(), Count: r.i64()})
+	case opKeyRunGone:
+		lane := r.u8()
+		st.dropKeyRun(lane, r.i64(), r.i64())
+	case opKeysUpTo:
+		lane := r.u8()
+		st.setKeysUpTo(lane, r.i64())
 	default:
 		r.err = fmt.Errorf("%w: unknown operation %d", errEdit, op)
 	}

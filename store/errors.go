@@ -22,6 +22,8 @@ var (
 	ErrReadOnly = commitlog.ErrReadOnly
 	// ErrTooLarge refuses a payload that does not fit a segment.
 	ErrTooLarge = commitlog.ErrTooLarge
+	// ErrNoKeys is returned by Lookup when Options.Keys is nil.
+	ErrNoKeys = errors.New("store has no key index")
 	// ErrNotFound says that the location is not, or no longer, in the store.
 	ErrNotFound = commitlog.ErrNotFound
 )

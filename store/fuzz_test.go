@@ -7,6 +7,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/keyindex"
 )
 
 func sampleEdit() edit {
@@ -21,6 +22,8 @@ func sampleEdit() edit {
 	e.mark(mark{firedMs: 8, absorbed: [laneCount]int64{1, 2, 3, 4}})
 	e.replay(replayPoint{journal: 9, lane0: 10})
 	e.nextQueue(20)
+	e.keyRun(2, keyindex.RunInfo{Start: 1, End: 2, Count: 3})
+	e.keysUpTo(2, 2)
 	return e
 }
 
@@ -40,11 +43,16 @@ func TestEditsAddUpToTheStateTheyDescribe(t *testing.T) {
 	gone.queueGone(7)
 	gone.segmentGone(1, 4096)
 	gone.runGone(2, delayindex.RunInfo{Start: 1, End: 2})
+	gone.keyRunGone(2, keyindex.RunInfo{Start: 1, End: 2})
+	require.NoError(t, gone.apply(got))
+	require.Equal(t, &keysState{upTo: 2}, got.keys[2])
+	gone.keysUpTo(2, -1)
 	require.NoError(t, gone.apply(got))
 	require.Empty(t, got.queues)
 	require.Empty(t, got.segments[1])
 	require.Empty(t, got.given[1])
 	require.Empty(t, got.runs[2])
+	require.Empty(t, got.keys)
 	require.EqualValues(t, 20, got.nextQueue, "ids are never given twice")
 }
 

@@ -60,6 +60,7 @@ func (k *keeper) run() error {
 	if now.Sub(k.lastRetention) >= retentionEvery {
 		k.lastRetention = now
 		err = errors.Join(err, k.s.retain())
+		k.s.kickKeys()
 	}
 	return err
 }
@@ -94,6 +95,7 @@ func (s *Store) freezeOldMemtables() {
 	for _, l := range s.lanes {
 		if l.bornMs != 0 && now-l.bornMs >= s.opts.MemtableAge.Milliseconds() && l.index.Freeze() {
 			l.bornMs = 0
+			l.freezeKeys()
 		}
 	}
 }
@@ -107,7 +109,7 @@ func (s *Store) flushIndexes() error {
 			}
 		}
 	}
-	return nil
+	return s.flushAllKeys()
 }
 
 // flushIndex writes the oldest frozen memtable of a lane. Entries that the mark

@@ -9,6 +9,7 @@ import (
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/consumequeue"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/keyindex"
 )
 
 // laneCount is the number of lanes. Messages are put into lanes by how long
@@ -47,6 +48,7 @@ type lane struct {
 	id    uint8
 	log   *commitlog.Log
 	index *delayindex.Index
+	keys  *keyindex.Index // nil = none is wanted
 
 	segmentSize int64   // bytes
 	deaths      *deaths // when what this process writes can be given back
@@ -55,6 +57,7 @@ type lane struct {
 	bornMs int64
 	// scratch and touched belong to the writer goroutine.
 	scratch []delayindex.Entry
+	hashes  []keyindex.Entry
 	touched touchedQueues
 }
 
@@ -80,12 +83,13 @@ func (l *lane) Committed(items []commitlog.Item, storeMs, end int64, err error) 
 		l.s.fail(err)
 		return
 	}
-	l.scratch = l.scratch[:0]
+	l.scratch, l.hashes = l.scratch[:0], l.hashes[:0]
 	bytes := int64(0)
 	var dies unit
 	for i := range items {
 		it := &items[i]
 		bytes += int64(it.Size)
+		l.hashes = appendKeys(l.hashes, it.Loc, it.Keys)
 		if it.Flags&commitlog.FlagScheduled != 0 {
 			l.scratch = append(l.scratch, indexEntry(it))
 			dies.fireSec = max(dies.fireSec, ceilSec(it.When))
@@ -101,6 +105,7 @@ func (l *lane) Committed(items []commitlog.Item, storeMs, end int64, err error) 
 	l.touched.wake()
 	l.s.payloadBytes.Add(bytes)
 	l.s.written[BytesLog].Add(commitlog.FrameHeaderSize + int64(len(items))*commitlog.RecordHeaderSize + bytes)
+	l.s.absorbKeys(l, l.hashes, end)
 	l.s.absorb(l, l.scratch, end)
 }
 

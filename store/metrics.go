@@ -57,6 +57,8 @@ func storeGauges(s *Store) []prometheus.Collector {
 		gauge("duelog_overdue_seconds", "How far firing is behind the wall clock.", func(st *Stats) float64 { return float64(st.BehindMs) / 1e3 }),
 		gauge("duelog_overdue_messages", "Messages in memory whose fire time has passed.", func(st *Stats) float64 { return float64(st.Overdue) }),
 		gauge("duelog_near_entries", "Index entries in the near wheel.", func(st *Stats) float64 { return float64(st.NearEntries) }),
+		gauge("duelog_key_entries", "Entries of the key index.", func(st *Stats) float64 { return float64(st.KeyEntries) }),
+		gauge("duelog_key_runs", "Files of the key index.", func(st *Stats) float64 { return float64(st.KeyRuns) }),
 		gauge("duelog_disk_full", "1 while new messages are refused for want of space.", func(st *Stats) float64 { return flag(st.DiskFull) }),
 		gauge("duelog_disk_level", "How full the disk is: 0 enough space, 1 beyond the warning, 2 new messages are refused.", func(st *Stats) float64 { return float64(st.DiskLevel) }),
 		gauge("duelog_disk_free_bytes", "Bytes left on the file system of the store.", func(st *Stats) float64 { return float64(st.DiskFree) }),

@@ -86,6 +86,13 @@ type Options struct {
 	// FireBatch is the most entries in one journal batch, at most 65535.
 	FireBatch int
 
+	// Keys appends to dst the hashes by which Lookup is to find a payload, the same
+	// that Message.Keys had, and returns it. Recovery asks it about messages that came
+	// after the last flush of the key index; it must not keep payload, which may be
+	// damaged. Several goroutines may call it. nil means that there is no key index, and removes one that
+	// was there before.
+	Keys func(payload []byte, dst []uint64) []uint64
+
 	// Clock replaces the machine's clock; nil is that one.
 	Clock *ManualClock
 

@@ -19,6 +19,9 @@ type Message struct {
 	NowMs int64
 	// Tag is handed back in Delivery for filtering; Key is kept in the delay index.
 	Tag, Key uint32
+	// Keys are hashes by which Lookup finds the message; see Options.Keys, which must
+	// find the same ones in Payload. They are copied before Put returns.
+	Keys []uint64
 	// Payload is opaque. It is copied before Put returns.
 	Payload []byte
 }
@@ -52,7 +55,7 @@ func (s *Store) PutAsync(m *Message, c Completer, cookie uint64) error {
 	if err := s.refusing(); err != nil {
 		return err
 	}
-	rec := commitlog.Record{Queue: m.Queue.id, Tag: m.Tag, Key: m.Key, Payload: m.Payload}
+	rec := commitlog.Record{Queue: m.Queue.id, Tag: m.Tag, Key: m.Key, Payload: m.Payload, Keys: m.Keys}
 	lane := uint8(0)
 	now := m.NowMs
 	if now == 0 {

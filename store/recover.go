@@ -26,6 +26,7 @@ type recovery struct {
 	// damaged are the ranges of each lane that cannot be read any more.
 	damaged [laneCount][]commitlog.Damage
 	batch   []delayindex.Entry
+	keys    keyBatch
 	// lastFiredMs is the latest wall clock of a journal batch.
 	lastFiredMs int64
 	start       time.Time
@@ -162,7 +163,14 @@ func (r *recovery) openLane(id uint8) error {
 	if id == 0 {
 		from = min(from, r.st.replay.lane0)
 	}
-	visit := func(f commitlog.Frame) error { r.visitFrame(l, &f, indexed); return nil }
+	if from, err = r.openKeys(l, from); err != nil {
+		return err
+	}
+	visit := func(f commitlog.Frame) error {
+		r.visitFrame(l, &f, indexed)
+		r.visitKeys(l, &f)
+		return nil
+	}
 	o := s.logOptions(id, size)
 	o.Hooks = l
 	o.GivenBack = r.st.laneGiven(id)

@@ -140,7 +140,7 @@ type known struct{ upTo, firedMs int64 }
 func (s *Store) known(l *lane) known {
 	var k known
 	s.catalog.view(func(c *catalogState) {
-		k = known{upTo: min(c.indexed[l.id], c.mark.absorbed[l.id]), firedMs: c.mark.firedMs}
+		k = known{upTo: min(c.indexed[l.id], c.keysUpTo(l), c.mark.absorbed[l.id]), firedMs: c.mark.firedMs}
 		if l.id == 0 {
 			k.upTo = min(k.upTo, c.replay.lane0)
 		}

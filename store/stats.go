@@ -6,10 +6,11 @@ const (
 	BytesIndex
 	BytesJournal
 	BytesQueue
+	BytesKeys
 	bytesClassCount
 )
 
-var bytesClasses = [bytesClassCount]string{"log", "index", "journal", "queue"}
+var bytesClasses = [bytesClassCount]string{"log", "index", "journal", "queue", "keys"}
 
 // Stats is a snapshot of what the store holds and how it keeps up.
 type Stats struct {
@@ -17,6 +18,8 @@ type Stats struct {
 	Overdue     int64 // of these, in memory and due
 	BehindMs    int64 // how far firing is behind the wall clock; 0 when it keeps up
 	NearEntries int64 // index entries in the near wheel
+	KeyEntries  int64 // entries of the key index, those of messages that are gone included
+	KeyRuns     int64 // its files
 	DiskFull    bool  // new messages are refused for want of space
 	DiskLevel   DiskLevel
 	DiskFree    int64 // bytes left on the file system
@@ -78,6 +81,7 @@ func (s *Store) addBytes(st *Stats) {
 			st.StoredBytes[BytesIndex] += r.Count * 32
 		}
 	}
+	s.addKeyStats(st)
 	for _, info := range s.journalLog.Segments() {
 		st.StoredBytes[BytesJournal] += info.End - info.Base
 	}

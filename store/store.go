@@ -60,6 +60,7 @@ type Store struct {
 	stop       chan struct{}
 	loaderKick chan struct{}
 	keeperKick chan struct{}
+	keysKick   chan struct{}
 	wg         sync.WaitGroup
 }
 
@@ -69,6 +70,7 @@ const (
 	manifestName = "MANIFEST"
 	logDir       = "commitlog"
 	indexDir     = "delayindex"
+	keysDir      = "keyindex"
 	journalDir   = "journal"
 	queueDir     = "consumequeue"
 	poolDir      = "spare"
@@ -112,6 +114,7 @@ func newStore(dir string, opts Options) *Store {
 		stop:       make(chan struct{}),
 		loaderKick: make(chan struct{}, 1),
 		keeperKick: make(chan struct{}, 1),
+		keysKick:   make(chan struct{}, 1),
 	}
 	switch {
 	case s.clock != nil:
@@ -144,8 +147,9 @@ func (s *Store) open() error {
 		return err
 	}
 	s.watchDisk()
-	s.wg.Add(3)
+	s.wg.Add(4)
 	go d.run()
+	go s.tendKeys()
 	go s.load()
 	go s.keep()
 	return nil
@@ -180,6 +184,7 @@ func (s *Store) lastFlush() error {
 	s.near.mu.Lock()
 	for _, l := range s.lanes {
 		l.index.Freeze()
+		l.freezeKeys()
 	}
 	s.near.mu.Unlock()
 	if err := s.flushIndexes(); err != nil {
@@ -200,6 +205,9 @@ func (s *Store) release() error {
 		}
 		if l.index != nil {
 			errs = append(errs, l.index.Close())
+		}
+		if l.keys != nil {
+			errs = append(errs, l.keys.Close())
 		}
 	}
 	if s.journalLog != nil {
@@ -266,24 +274,33 @@ func (s *Store) Read(loc commitlog.Loc, size int32) (commitlog.View, error) {
 // never a message's the result is ErrNotFound or bytes without meaning: the
 // caller checks them.
 func (s *Store) ReadAt(loc commitlog.Loc) (commitlog.View, error) {
-	l, err := s.laneOf(loc)
+	it, err := s.recordHeader(loc)
 	if err != nil {
 		return commitlog.View{}, err
 	}
+	v, err := s.Read(loc, it.Size)
+	return v, notFound(err)
+}
+
+// recordHeader parses the bytes in front of a payload.
+func (s *Store) recordHeader(loc commitlog.Loc) (commitlog.Item, error) {
+	l, err := s.laneOf(loc)
+	if err != nil {
+		return commitlog.Item{}, err
+	}
 	if loc.Offset() < commitlog.RecordHeaderSize {
-		return commitlog.View{}, ErrNotFound
+		return commitlog.Item{}, ErrNotFound
 	}
 	header, err := l.log.View(loc-commitlog.RecordHeaderSize, commitlog.RecordHeaderSize)
 	if err != nil {
-		return commitlog.View{}, notFound(err)
+		return commitlog.Item{}, notFound(err)
 	}
+	defer header.Release()
 	it, err := commitlog.ParseRecordHeader(header.Bytes())
-	header.Release()
 	if err != nil {
-		return commitlog.View{}, ErrNotFound
+		return it, ErrNotFound
 	}
-	v, err := l.log.View(loc, it.Size)
-	return v, notFound(err)
+	return it, nil
 }
 
 // notFound says of a range outside of the log what its reader wants to know.
@@ -341,6 +358,7 @@ func (s *Store) keeperFailed(err error) {
 
 func (s *Store) kickLoader() { kick(s.loaderKick) }
 func (s *Store) kickKeeper() { kick(s.keeperKick) }
+func (s *Store) kickKeys()   { kick(s.keysKick) }
 
 func kick(c chan struct{}) {
 	select {

@@ -1,0 +1,62 @@
+package store
+
+import (
+	"errors"
+
+	"github.com/duelog/duelog/commitlog"
+)
+
+// Lookup calls visit with the locations of messages that were put with this hash
+// among their Keys, pending ones and fired ones: lane after lane, and of each lane
+// the newest first, until visit returns false for the lane. It is called without any
+// lock, so it may read the message.
+//
+// Hashes collide, and retention or compaction may take a message away meanwhile. So
+// the caller reads the message, compares the key itself, and passes over those that
+// ReadAt does not find. A message that has been moved by then is found by another Lookup.
+//
+// A message whose Put was acknowledged before is found, except for those of before
+// the key index was switched on. Damage to the index is passed over and returned as
+// a *keyindex.CorruptionError at the end. ErrNoKeys without a key index.
+func (s *Store) Lookup(hash uint64, visit func(loc commitlog.Loc) (older bool)) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	if s.opts.Keys == nil {
+		return ErrNoKeys
+	}
+	var errs []error
+	for _, l := range s.lanes {
+		errs = append(errs, keysError(l, l.keys.Find(hash, func(loc uint64) bool {
+			return visit(commitlog.Loc(loc))
+		})))
+	}
+	return errors.Join(errs...)
+}
+
+// State says where in its life a stored message is.
+type State struct {
+	Queue *Queue // nil when its topic was deleted
+	// FireMs is when it becomes, or became, visible, in ms since 1970; 0 for a message
+	// that was due when it was stored.
+	FireMs int64
+	// Pending is true until the message is visible. It may be so for some 50 ms longer.
+	Pending bool
+	Size    int32 // of the payload
+}
+
+// State returns the state of the message at loc, which must be the location of
+// one: otherwise the answer has no meaning. ErrNotFound when it is gone.
+func (s *Store) State(loc commitlog.Loc) (State, error) {
+	it, err := s.recordHeader(loc)
+	if err != nil {
+		return State{}, err
+	}
+	st := State{Queue: s.registry.byID(it.Queue), Size: it.Size}
+	if it.Scheduled() {
+		m := s.mark()
+		st.FireMs = it.When
+		st.Pending = !m.done(it.When, loc)
+	}
+	return st, nil
+}
