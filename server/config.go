@@ -50,6 +50,8 @@ type Config struct {
 	// bytes are enough however full it is.
 	DiskWarn, DiskRefuse int64
 	DiskFree             int64
+	// KeyIndex keeps an index by which messages are found by id and by key.
+	KeyIndex bool
 	// Retention is how long an ordinary message is kept after it was stored.
 	Retention time.Duration
 	// ScheduledRetention is how long a scheduled message is kept after its time.
@@ -119,6 +121,7 @@ func DefaultConfig() Config {
 		DiskWarn:           80,
 		DiskRefuse:         90,
 		DiskFree:           10 << 30,
+		KeyIndex:           true,
 		Retention:          3 * day,
 		ScheduledRetention: 2 * day,
 		DrainTimeout:       10 * time.Second,

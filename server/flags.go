@@ -45,6 +45,7 @@ func (s *Settings) bindStore(fs *pflag.FlagSet) {
 	fs.Var((*percentValue)(&c.DiskWarn), "disk-warn", "how full the disk may be before the broker warns and keeps no expired files for reuse")
 	fs.Var((*percentValue)(&c.DiskRefuse), "disk-refuse", "how full the disk may be before new messages are refused; pending ones fire all the same")
 	size(fs, &c.DiskFree, "disk-free", "free space that is enough however full the disk is; to warn, twice as much")
+	fs.BoolVar(&c.KeyIndex, "key-index", c.KeyIndex, "find messages by id and by key; false removes the index that is there")
 }
 
 func (s *Settings) bindRunning(fs *pflag.FlagSet) {

@@ -175,6 +175,9 @@ func (s *Server) storeOptions(reg prometheus.Registerer) *store.Options {
 		Logger:             s.log,
 		Registerer:         reg,
 	}
+	if s.cfg.KeyIndex {
+		o.Keys = broker.Keys
+	}
 	if s.cfg.Flush == FlushAsync {
 		o.Flush = commitlog.Async
 	}

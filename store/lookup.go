@@ -42,7 +42,10 @@ type State struct {
 	FireMs int64
 	// Pending is true until the message is visible. It may be so for some 50 ms longer.
 	Pending bool
-	Size    int32 // of the payload
+	// Slot is the place in Queue of a message that was due when it was stored; -1 for
+	// one that was not, whose place is known by its queue only.
+	Slot int64
+	Size int32 // of the payload
 }
 
 // State returns the state of the message at loc, which must be the location of
@@ -52,10 +55,10 @@ func (s *Store) State(loc commitlog.Loc) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	st := State{Queue: s.registry.byID(it.Queue), Size: it.Size}
+	st := State{Queue: s.registry.byID(it.Queue), Size: it.Size, Slot: it.When}
 	if it.Scheduled() {
 		m := s.mark()
-		st.FireMs = it.When
+		st.FireMs, st.Slot = it.When, -1
 		st.Pending = !m.done(it.When, loc)
 	}
 	return st, nil

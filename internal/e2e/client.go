@@ -47,6 +47,7 @@ type Traits struct {
 	Sharding     bool // can choose the queue by a key
 	VIP          bool // can send over the VIP channel, broker port - 2
 	TellsCode    bool // its exceptions carry the broker's code and remark
+	Queries      bool // can find messages by key and by id
 }
 
 // ClientError is how a client's own exception arrives here.

@@ -25,7 +25,7 @@ type Kind struct {
 
 // The clients. Java is there with both its header serialisations.
 var (
-	java = Traits{Batch: true, Async: true, Transactions: true, BinaryBody: true, Sharding: true, VIP: true, TellsCode: true}
+	java = Traits{Batch: true, Async: true, Transactions: true, BinaryBody: true, Sharding: true, VIP: true, TellsCode: true, Queries: true}
 
 	Java49 = Kind{Name: "Java client 4.9.8", Traits: java, driver: javaDriver("4.9.8")}
 	Java55 = Kind{Name: "Java client 5.5.0", Traits: java, driver: javaDriver("5.5.0")}

@@ -38,6 +38,7 @@ type recorder struct {
 	put     store.Message
 	props   []byte
 	uniq    []byte // UNIQ_KEY of the record built last
+	keys    []uint64
 	buf     []byte // one record, or all of a batch
 }
 
@@ -79,7 +80,12 @@ func (r *recorder) build(topic string, queueID int32, when schedule, nowMs int64
 	if r.buf, err = message.Append(r.buf, &r.msg); err != nil {
 		return nil, refuse(remoting.RespMessageIllegal, "too_large", "the message is illegal, %v", err)
 	}
-	r.put = store.Message{FireMs: when.fireMs, NowMs: nowMs, Tag: uint32(message.Hash(r.info.tags)), Key: uint32(message.Hash(text(r.uniq)))}
+	first := len(r.keys) // those of the other records of a batch come before
+	r.keys = appendKeys(r.keys, topic, text(r.uniq), r.info.keys)
+	r.put = store.Message{
+		FireMs: when.fireMs, NowMs: nowMs, Tag: uint32(message.Hash(r.info.tags)), Key: uint32(message.Hash(text(r.uniq))),
+		Keys: r.keys[first:len(r.keys):len(r.keys)],
+	}
 	return r.buf[start:], nil
 }
 

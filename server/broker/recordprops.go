@@ -14,6 +14,7 @@ type properties struct {
 	delay       delayRequest
 	uniqKey     string // UNIQ_KEY
 	tags        string // TAGS
+	keys        string // KEYS
 	transaction string // TRAN_MSG
 	own         bool   // some are the broker's to write
 	waited      bool   // some tell of an earlier wait
@@ -27,6 +28,8 @@ func (p *properties) scan(raw string) {
 			p.uniqKey = value
 		case message.PropTags:
 			p.tags = value
+		case message.PropKeys:
+			p.keys = value
 		case message.PropTranMsg:
 			p.transaction = value
 		case message.PropRealTopic, message.PropRealQueueID, message.PropTimerEnqueueMs, message.PropTimerDequeueMs:

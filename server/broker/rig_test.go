@@ -41,7 +41,7 @@ func openStore(t testing.TB) *store.Store {
 }
 
 func testStoreOptions() *store.Options {
-	return &store.Options{SegmentSize: 4 << 20, DelaySegmentSize: 1 << 20, Logger: slog.New(slog.DiscardHandler)}
+	return &store.Options{SegmentSize: 4 << 20, DelaySegmentSize: 1 << 20, Keys: Keys, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // newBroker returns a broker without a listener, closed with the test.

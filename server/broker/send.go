@@ -21,6 +21,7 @@ var producerHandlers = map[int32]handlerFunc{
 	remoting.ReqConsumerSendMsgBack: handleSendBack,
 	remoting.ReqEndTransaction:      handleEndTransaction,
 	remoting.ReqViewMessageByID:     handleViewMessage,
+	remoting.ReqQueryMessage:        handleQueryMessage,
 }
 
 // producerSide is what the handlers of producers share.
@@ -57,7 +58,7 @@ func (p *producerSide) recycle(r *recorder) {
 	if cap(buf) > maxKeptRecord {
 		buf = nil
 	}
-	*r = recorder{home: r.home, props: r.props[:0], uniq: r.uniq[:0], buf: buf}
+	*r = recorder{home: r.home, props: r.props[:0], uniq: r.uniq[:0], keys: r.keys[:0], buf: buf}
 	p.recorders.Put(r)
 }
 

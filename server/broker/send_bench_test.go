@@ -19,7 +19,7 @@ import (
 // benchBroker is a broker over a store that flushes asynchronously, so that the
 // benchmark measures the path and not the disk.
 func benchBroker(b *testing.B) *Broker {
-	st, err := store.Open(b.TempDir(), &store.Options{Flush: commitlog.Async, SegmentSize: 256 << 20, DelaySegmentSize: 256 << 20, Logger: slog.New(slog.DiscardHandler)})
+	st, err := store.Open(b.TempDir(), &store.Options{Flush: commitlog.Async, SegmentSize: 256 << 20, DelaySegmentSize: 256 << 20, Keys: Keys, Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, st.Close()) })
 	return newBroker(b, st, b.TempDir(), nil)
@@ -93,7 +93,7 @@ func BenchmarkBuildRecord(b *testing.B) {
 			b.SetBytes(1024)
 			b.ReportAllocs()
 			for b.Loop() {
-				r.buf = r.buf[:0]
+				r.buf, r.keys = r.buf[:0], r.keys[:0]
 				r.info.scan(properties)
 				when, _ := r.info.delay.resolve(testNow, testMaxDelay)
 				if _, ref := r.build("T", 0, when, testNow); ref != nil {

@@ -15,24 +15,18 @@ var errNoMessage = errors.New("no message at this offset")
 
 // handleViewMessage serves VIEW_MESSAGE_BY_ID 33: the message at a physical
 // offset, which clients take out of an offset message id. A message that still
-// waits is shown too, as it was stored. The queue offset is not filled in: the
-// place of a message in its queue does not stand in its record.
+// waits is shown too; see appendInspected for how it looks.
 func handleViewMessage(b *Broker, c *remoting.Conn, cmd *remoting.Command) {
 	offset, err := cmd.Int64("offset")
 	if err != nil {
 		b.refused(c, cmd.Token(), cmd.Get("topic"), refuse(remoting.RespInvalidParameter, "bad_header", "%v", err))
 		return
 	}
-	var rec []byte
-	err = b.readMessage(commitlog.Loc(offset), func(m *message.Message, stored []byte) error {
-		rec = append(rec, stored...)
-		return nil
-	})
+	rec, err := b.appendInspected(nil, commitlog.Loc(offset))
 	if err != nil {
 		b.reply(c, cmd, remoting.RespSystemError, fmt.Sprintf("can not find message by the offset, %d", offset))
 		return
 	}
-	message.Patch(rec, 0, offset)
 	b.replyBody(c, cmd, remoting.RespSuccess, "", rec)
 }
 

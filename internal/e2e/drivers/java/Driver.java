@@ -82,6 +82,8 @@ public final class Driver {
                 return send(c);
             case "consume":
                 return startConsumer(c);
+            case "query":
+                return query(c);
             case "stop":
                 return stop(c);
             default:
@@ -240,6 +242,25 @@ public final class Driver {
             return;
         }
         method.invoke(m, Long.parseLong(value));
+    }
+
+    // ---- administration
+
+    /** Finds messages as an operator's tools do, which use the same calls. */
+    private Record query(Record c) throws Exception {
+        DefaultMQProducer p = producers.get(c.get("producer"));
+        List<MessageExt> found = new ArrayList<>();
+        if (c.has("msg_id")) {
+            found.add(p.viewMessage(c.get("topic"), c.get("msg_id")));
+        } else {
+            found.addAll(p.queryMessage(c.get("topic"), c.get("key"), 32, Long.parseLong(c.get("from")),
+                Long.parseLong(c.get("to"))).getMessageList());
+        }
+        Record answer = new Record().put("count", found.size());
+        for (int i = 0; i < found.size(); i++) {
+            answer.put("message." + i, event("", found.get(i)).format());
+        }
+        return answer;
     }
 
     // ---- consumers
