@@ -5,7 +5,7 @@ BENCH_ARGS ?=
 REF        ?= HEAD
 REPEAT     ?= 5
 
-.PHONY: bench bench-peers bench-compare bench-micro
+.PHONY: bench bench-peers bench-compare bench-scale bench-micro
 
 bin/duelog-bench: FORCE
 	@mkdir -p bin $(BENCH_DIR)
@@ -25,6 +25,12 @@ bench-compare: bin/duelog-bench ## compare with another revision: make bench-com
 	cd $(BENCH_DIR)/ref && go build -o ../duelogd-ref ./cmd/duelogd
 	@rm -rf $(BENCH_DIR)/ref
 	bin/duelog-bench versus --repeat $(REPEAT) --json-old $(BENCH_DIR)/old.json --json $(BENCH_DIR)/new.json $(BENCH_ARGS) $(BENCH_DIR)/duelogd-ref bin/duelogd
+
+bench-scale: bin/duelog-bench ## a billion index entries, 100 M pending messages, a simulated year: 35 GB of disk, the better part of an hour
+	bin/duelog-bench index -n 1000000000 --no-limits --json $(BENCH_DIR)/index.json $(BENCH_ARGS)
+	bin/duelog-bench scale --systems embedded-async --min 1000000 --max 100000000 --body 64 --json $(BENCH_DIR)/scale.json $(BENCH_ARGS)
+	bin/duelog-bench steady --no-limits --json $(BENCH_DIR)/steady-mix.json $(BENCH_ARGS)
+	bin/duelog-bench steady --mix year --per-day 1500 --no-limits --json $(BENCH_DIR)/steady-year.json $(BENCH_ARGS)
 
 bench-micro: ## run the Go benchmarks beside the code
 	go test -run '^$$' -bench . -benchtime 200ms ./commitlog/... ./delayindex/... ./consumequeue/... ./store/... ./server/... ./bench/...

@@ -99,6 +99,14 @@ func (st *catalogState) laneGiven(lane uint8) []commitlog.Range {
 	return out
 }
 
+func (st *catalogState) givenBytes(lane uint8) int64 {
+	total := int64(0)
+	for _, ranges := range st.given[lane] {
+		total += rangeBytes(ranges)
+	}
+	return total
+}
+
 func (st *catalogState) laneSegments(lane uint8) []commitlog.SegmentInfo {
 	return slices.SortedFunc(maps.Values(st.segments[lane]), func(a, b commitlog.SegmentInfo) int {
 		return cmp.Compare(a.Base, b.Base)

@@ -223,6 +223,10 @@ func TestRetentionBytesDropsTheOldestOrdinaryMessagesOnly(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Equal(t, []string{"fired", "pending"}, payloads(t, s, due))
+		cutoff := s.sizeCutoff.Load()
+		require.NoError(t, s.Close())
+		s = mustOpen(t, s.dir, o)
+		require.Equal(t, cutoff, s.sizeCutoff.Load(), "before the first pass")
 		require.NoError(t, s.Close())
 	})
 }

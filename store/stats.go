@@ -76,7 +76,7 @@ func (s *Store) addBytes(st *Stats) {
 		for _, info := range l.log.Segments() {
 			st.StoredBytes[BytesLog] += info.End - info.Base
 		}
-		s.catalog.view(func(c *catalogState) { st.StoredBytes[BytesLog] -= rangeBytes(c.laneGiven(l.id)) })
+		s.catalog.view(func(c *catalogState) { st.StoredBytes[BytesLog] -= c.givenBytes(l.id) })
 		for _, r := range l.index.Runs() {
 			st.StoredBytes[BytesIndex] += r.Count * 32
 		}

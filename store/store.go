@@ -146,6 +146,7 @@ func (s *Store) open() error {
 	if err := s.metrics.register(s.opts.Registerer); err != nil {
 		return err
 	}
+	s.moveSizeCutoff() // what it had reached is gone
 	s.watchDisk()
 	s.wg.Add(4)
 	go d.run()
