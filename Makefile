@@ -56,6 +56,11 @@ fuzz: ## fuzz each target for FUZZTIME (20s)
 		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; done; done
 
+.PHONY: simulate
+simulate: ## long simulation of the store against its model, with a crash at every operation on the disk
+	DUELOG_SIM_SWEEP=1 DUELOG_SIM_SEEDS=50 go test ./store -timeout 90m -rapid.checks=500 -rapid.steps=40 \
+		-run 'TestSimulation|TestCrashAtEveryOperation|TestSameOperations'
+
 .PHONY: test-peers
 test-peers: ## the tests of the benchmark's peers against their real servers, those that are installed
 	DUELOG_BENCH_PEERS=1 go test -timeout 15m ./bench/peers

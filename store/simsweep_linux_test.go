@@ -1,0 +1,164 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/segment"
+)
+
+// simStory is a day in the life of a store, in which everything happens that
+// touches the disk: new queues, messages for all lanes, full segments, firing,
+// runs, checkpoints, a deleted topic, retention that recycles, a restart.
+func simStory() []simOp {
+	a, b := queueKey{"a", 0}, queueKey{"b", 1}
+	return []simOp{
+		{kind: "put", queue: a, n: 3, delays: []int64{0, 10, 3 * 3600_000}, size: 100},
+		{kind: "put", queue: b, n: 4, delays: []int64{5000, 30 * 3600_000, 97 * 3600_000, 0}, size: 3000},
+		{kind: "advance", ahead: time.Minute},
+		{kind: "flush index"},
+		{kind: "burst", queue: a, n: 30, delays: []int64{1000, 1001, 0}, size: 2500},
+		{kind: "advance", ahead: 2 * time.Second},
+		{kind: "burst", queue: b, n: 60, delays: []int64{700}, size: 8},
+		{kind: "advance", ahead: 2 * time.Second, meddle: true},
+		{kind: "checkpoint"},
+		{kind: "put", queue: queueKey{"a", 1}, n: 1, delays: []int64{60_000}, size: 10},
+		{kind: "delete", queue: a},
+		{kind: "put", queue: a, n: 2, delays: []int64{0, 7200_000}, size: 10},
+		{kind: "expire"},
+		{kind: "burst", queue: a, n: 30, delays: []int64{0, 600_000}, size: 3000},
+		{kind: "reopen"},
+		{kind: "advance", ahead: time.Hour},
+		{kind: "put", queue: b, n: 2, delays: []int64{0, 1}, size: 20},
+	}
+}
+
+// simSweepEvery leaves out operations of the sweep to bound the time it takes;
+// the start is another one each time. DUELOG_SIM_SWEEP=1 leaves out none.
+func simSweepEvery(t *testing.T) int {
+	if s := os.Getenv("DUELOG_SIM_SWEEP"); s != "" {
+		var n int
+		_, err := fmt.Sscan(s, &n)
+		require.NoError(t, err)
+		return n
+	}
+	return 71
+}
+
+// TestCrashAtEveryOperationOnTheDisk ends the story at its k-th write, sync,
+// rename or the like, for every k, by a kill and by a power loss.
+func TestCrashAtEveryOperationOnTheDisk(t *testing.T) {
+	every := simSweepEvery(t)
+	for _, flush := range []commitlog.FlushPolicy{commitlog.Sync, commitlog.Async} {
+		for _, power := range []bool{false, true} {
+			name := fmt.Sprintf("%v power %v", flush, power)
+			total := simTell(t, name, forever, flush, power)
+			require.Greater(t, total, 100)
+			for k := 1 + rand.IntN(every); k <= total; k += every {
+				simTell(t, name, k, flush, power)
+			}
+		}
+	}
+}
+
+// simTell tells the story with a crash at operation k and returns how many there were.
+func simTell(t *testing.T, name string, k int, flush commitlog.FlushPolicy, power bool) (total int) {
+	dir := simDir(t)
+	defer os.RemoveAll(dir)
+	ok := false
+	defer func() {
+		if !ok {
+			t.Logf("%s, crash at operation %d", name, k)
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{
+			Flush: flush, Writer: segment.Pwrite, SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10,
+			FireBatch: 7, FlushEvery: time.Minute, MemtableAge: time.Hour, CheckpointEvery: 10 * time.Minute, keeperTick: time.Hour, horizon: 12 * time.Hour,
+		}
+		m := startSim(t, dir, uint64(k), o)
+		defer m.end()
+		m.disk.setFuse(k)
+		m.tryOpen()
+		for _, op := range simStory() {
+			if m.s == nil || m.disk.burnt() {
+				break
+			}
+			m.operate(op, func(int, string) int { return 0 })
+		}
+		if m.disk.burnt() {
+			m.crash(power, k%40)
+			m.verify()
+		}
+		total = m.disk.count()
+		m.disk.setFuse(forever)
+		m.payloadsStay()
+		m.finish()
+	})
+	ok = !t.Failed()
+	return total
+}
+
+// TestSameOperationsSameDeliveries runs the same operations under different
+// options, which must not show: every queue gets the same messages in the same slots.
+func TestSameOperationsSameDeliveries(t *testing.T) {
+	seeds := 1
+	if s := os.Getenv("DUELOG_SIM_SEEDS"); s != "" {
+		_, err := fmt.Sscan(s, &seeds)
+		require.NoError(t, err)
+	}
+	for range seeds {
+		seed := rand.Uint64()
+		var want [][]int
+		for variant := range uint64(3) {
+			got := simDeliveries(t, seed, variant)
+			if want == nil {
+				want = got
+			}
+			require.Equal(t, want, got, "seed %d, options %d", seed, variant)
+		}
+	}
+}
+
+// simDeliveries returns, for each queue in the order of their creation, the ids
+// of the messages in its slots.
+func simDeliveries(t *testing.T, seed, variant uint64) (all [][]int) {
+	dir := simDir(t)
+	defer os.RemoveAll(dir)
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d, options %d", seed, variant)
+		}
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		settings, operations := rand.New(rand.NewPCG(seed, 2+variant)), rand.New(rand.NewPCG(seed, 1))
+		choose := func(n int, _ string) int { return settings.IntN(n) }
+		o := simOptions(choose)
+		simSizes(&o, choose)
+		m := startSim(t, dir, seed, o)
+		defer m.end()
+		m.open()
+		m.even = true
+		for range 15 {
+			op := simOperation(func(n int, _ string) int { return operations.IntN(n) })
+			op.fuse = 0
+			m.operate(op, choose)
+		}
+		m.finish()
+		for _, q := range m.every {
+			ids := make([]int, 0, q.end)
+			for slot := range q.end {
+				ids = append(ids, q.slots[slot].msg.id) // without a crash no slot is void
+			}
+			all = append(all, ids)
+		}
+	})
+	return all
+}
