@@ -153,6 +153,9 @@ func (l *Log) find(base int64) (int, bool) {
 	})
 }
 
+// Err is why the log is read-only, nil while it is not.
+func (l *Log) Err() error { return l.in.failure() }
+
 // DiskFull tells whether the next segment could not be allocated. Appends still
 // succeed while the present segment has room. Asking retries the allocation, at
 // most once a second, so the answer turns without an append.

@@ -43,6 +43,9 @@ type keeper struct {
 func (k *keeper) run() error {
 	k.s.keepMu.Lock()
 	defer k.s.keepMu.Unlock()
+	if err := k.s.logError(); err != nil {
+		return err
+	}
 	now := time.Now()
 	k.s.watchDisk()
 	k.s.rollOldSegments()
@@ -72,6 +75,17 @@ func (s *Store) appendedBytes() int64 {
 		total += l.log.Tail()
 	}
 	return total
+}
+
+// logError finds a log that turned read-only where nobody was told, because it
+// was not a batch of messages that failed: when a segment was sealed.
+func (s *Store) logError() error {
+	for _, l := range s.lanes {
+		if err := l.log.Err(); err != nil {
+			return err
+		}
+	}
+	return s.journalLog.Err()
 }
 
 // rollOldSegments seals segments that are older than their lane's bound even

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/durable"
+)
+
+// brokenFiles fails what is done to the files whose path contains a string.
+type brokenFiles struct {
+	in atomic.Pointer[string]
+}
+
+func (d *brokenFiles) Do(_ durable.Op, f *os.File, path, _ string, run func() error) error {
+	if f != nil {
+		path = f.Name()
+	}
+	if in := d.in.Load(); in != nil && strings.Contains(path, *in) {
+		return errors.New("broken disk")
+	}
+	return run()
+}
+
+// A lane may break when no message is written to it: when a segment is sealed for
+// its age. The store then is as broken as after a message that could not be written.
+func TestSegmentThatCannotBeSealedIsAnErrorOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &brokenFiles{}
+		defer durable.Observe(disk)()
+		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
+		q := mustQueue(t, s, "a", 0)
+		mustPut(t, s, q, s.NowMs()+(20*time.Hour).Milliseconds(), "x")
+		lane := filepath.Join(logDir, "1") + string(filepath.Separator)
+		disk.in.Store(&lane)
+		time.Sleep(laneClasses[1].rollAfter + 3*time.Hour)
+		synctest.Wait()
+		require.ErrorIs(t, s.Err(), ErrReadOnly)
+		require.ErrorIs(t, s.Close(), ErrReadOnly)
+	})
+}
