@@ -145,7 +145,8 @@ func (m *sim) verify() {
 func (m *sim) missing() *simMsg {
 	now := m.now()
 	for _, g := range m.msgs {
-		if !g.seen && !g.doubt && g.fireMs <= now && !g.q.doubt {
+		gone := g.goneMs > 0 && g.aliveMs(&m.opts) <= now // it was seen once; then a power loss came
+		if !g.seen && !g.doubt && g.fireMs <= now && !g.q.doubt && !gone {
 			return g
 		}
 	}
@@ -158,7 +159,7 @@ func (m *sim) checkPending() {
 	for _, g := range m.msgs {
 		if g.fireMs > 0 && !g.seen {
 			most++
-			if !g.doubt {
+			if !g.doubt && g.goneMs == 0 {
 				least++
 			}
 		}
