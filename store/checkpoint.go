@@ -146,6 +146,7 @@ func (s *Store) addSegments(e *edit) {
 		add(l.id, l.log)
 	}
 	add(journalLane, s.journalLog)
+	add(cancelLane, s.cancelLog)
 }
 
 // dropBehind unlinks the runs whose entries are all done and recycles the

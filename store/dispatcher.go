@@ -165,6 +165,9 @@ func (d *dispatcher) fireDue(now int64) error {
 	if err != nil || len(d.batch) == 0 {
 		return err
 	}
+	if d.batch = d.s.cancels.sift(d.batch); len(d.batch) == 0 {
+		return nil
+	}
 	d.giveSlots()
 	if err := d.journal(now); err != nil {
 		return err // the batch may or may not be on disk: its slots stay unseen until recovery has read the journal

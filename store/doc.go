@@ -69,7 +69,7 @@
 // keeper does checkpoints, index flushes and retention. Another goroutine merges and
 // drops the runs of the key index. Close waits for all of them.
 //
-// Lock order, outermost first: keepMu, checkpointMu, registry.mu, catalog.mu, near.mu, the locks inside
+// Lock order, outermost first: keepMu, checkpointMu, cancels.writes, registry.mu, catalog.mu, near.mu, cancels.mu, the locks inside
 // delayindex, keyindex, commitlog and consumequeue, Queue.watch. Nothing is fsynced and no
 // callback of the embedder runs under near.mu.
 package store

@@ -22,6 +22,10 @@ var (
 	ErrReadOnly = commitlog.ErrReadOnly
 	// ErrTooLarge refuses a payload that does not fit a segment.
 	ErrTooLarge = commitlog.ErrTooLarge
+	// ErrTooLate is returned by Cancel for a message that is, or is about to be, visible.
+	ErrTooLate = errors.New("message is due already")
+	// ErrTooMany is returned by Cancel when more messages are cancelled than are kept track of.
+	ErrTooMany = errors.New("too many cancelled messages")
 	// ErrNoKeys is returned by Lookup when Options.Keys is nil.
 	ErrNoKeys = errors.New("store has no key index")
 	// ErrNotFound says that the location is not, or no longer, in the store.

@@ -164,7 +164,7 @@ func (s *Store) syncAsync() error {
 	if s.opts.Flush == commitlog.Sync {
 		return nil
 	}
-	if err := s.journalLog.Sync(); err != nil {
+	if err := errors.Join(s.journalLog.Sync(), s.cancelLog.Sync()); err != nil {
 		return err
 	}
 	for _, l := range s.lanes {

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"math"
+	"syscall"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/keyindex"
@@ -107,13 +108,13 @@ func (s *Store) tendKeys() {
 	}
 }
 
-// tendFailed tells damage, which costs lookups only, from a failed write. What did
-// not succeed is tried again after the next flush.
+// tendFailed tells damage and want of space, which cost lookups only, from a failed
+// write. What did not succeed is tried again after the next flush.
 func (s *Store) tendFailed(err error) {
 	var bad *keyindex.CorruptionError
 	switch {
 	case errors.Is(err, keyindex.ErrStopped):
-	case errors.As(err, &bad):
+	case errors.As(err, &bad), errors.Is(err, syscall.ENOSPC):
 		s.log.Error("runs of the key index cannot be merged", "error", err)
 	default:
 		s.keeperFailed(err)

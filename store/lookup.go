@@ -42,6 +42,8 @@ type State struct {
 	FireMs int64
 	// Pending is true until the message is visible. It may be so for some 50 ms longer.
 	Pending bool
+	// Cancelled is true for a message that will never be visible.
+	Cancelled bool
 	// Slot is the place in Queue of a message that was due when it was stored; -1 for
 	// one that was not, whose place is known by its queue only.
 	Slot int64
@@ -59,7 +61,8 @@ func (s *Store) State(loc commitlog.Loc) (State, error) {
 	if it.Scheduled() {
 		m := s.mark()
 		st.FireMs, st.Slot = it.When, -1
-		st.Pending = !m.done(it.When, loc)
+		st.Cancelled = s.cancels.has(loc)
+		st.Pending = !st.Cancelled && !m.done(it.When, loc)
 	}
 	return st, nil
 }

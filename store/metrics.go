@@ -65,6 +65,9 @@ func storeGauges(s *Store) []prometheus.Collector {
 		gauge("duelog_store_failed", "1 after an error that needs a restart.", func(st *Stats) float64 { return flag(st.Failed) }),
 		gauge("duelog_write_amplification", "Bytes written to all files per byte of payload accepted.", func(st *Stats) float64 { return st.WriteAmplification() }),
 	}
+	out = append(out, prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "duelog_cancelled_total", Help: "Scheduled messages that were cancelled.",
+	}, func() float64 { return float64(s.cancels.total.Load()) }))
 	for i, class := range bytesClasses {
 		out = append(out, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "duelog_stored_bytes", Help: "Bytes on disk by class of file.",

@@ -66,6 +66,9 @@ func (s *Store) recover() (*dispatcher, error) {
 	if err := r.openJournal(); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
+	if err := r.openCancels(); err != nil {
+		return nil, fmt.Errorf("open cancel log: %w", err)
+	}
 	for i := range s.lanes {
 		if err := r.openLane(uint8(i)); err != nil {
 			return nil, fmt.Errorf("open lane %d: %w", i, err)
@@ -213,6 +216,7 @@ func (r *recovery) registerSegments() error {
 		agree(l.id, l.log)
 	}
 	agree(journalLane, r.s.journalLog)
+	agree(cancelLane, r.s.cancelLog)
 	if len(e) == 0 {
 		return nil
 	}
@@ -322,9 +326,11 @@ func (r *recovery) startDispatcher() (*dispatcher, error) {
 	r.mark.journal = r.st.replay.journal
 	d := newDispatcher(s, r.mark)
 	d.newestMs = r.lastFiredMs // no firing in the journal has a later fire time
+	s.cancels.taken(max(r.mark.firedMs, r.lastFiredMs))
 	if err := r.lateInRuns(); err != nil {
 		return nil, err
 	}
+	r.late = s.cancels.sift(r.late)
 	slices.SortStableFunc(r.late, func(a, b delayindex.Entry) int { return delayindex.Compare(&a, &b) })
 	d.due.addLate(r.late)
 
@@ -397,7 +403,7 @@ func (s *Store) countPending(r *recovery) error {
 		}
 		n += count
 	}
-	s.pending.Store(n)
+	s.pending.Store(n - s.cancels.after(r.mark.firedMs))
 	return nil
 }
 

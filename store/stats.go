@@ -18,6 +18,7 @@ type Stats struct {
 	Overdue     int64 // of these, in memory and due
 	BehindMs    int64 // how far firing is behind the wall clock; 0 when it keeps up
 	NearEntries int64 // index entries in the near wheel
+	Cancelled   int64 // cancelled since the store was opened
 	KeyEntries  int64 // entries of the key index, those of messages that are gone included
 	KeyRuns     int64 // its files
 	DiskFull    bool  // new messages are refused for want of space
@@ -51,6 +52,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Pending:   s.Pending(),
 		Overdue:   s.overdue.Load(),
+		Cancelled: s.cancels.total.Load(),
 		DiskLevel: DiskLevel(s.disk.level.Load()),
 		DiskFree:  s.disk.free.Load(),
 		Failed:    s.failure.Load() != nil,
@@ -84,6 +86,9 @@ func (s *Store) addBytes(st *Stats) {
 	s.addKeyStats(st)
 	for _, info := range s.journalLog.Segments() {
 		st.StoredBytes[BytesJournal] += info.End - info.Base
+	}
+	for _, info := range s.cancelLog.Segments() {
+		st.StoredBytes[BytesLog] += info.End - info.Base
 	}
 	for _, q := range s.registry.all() {
 		st.StoredBytes[BytesQueue] += (q.cq.Next() - q.cq.Min()) * 32

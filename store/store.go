@@ -32,6 +32,8 @@ type Store struct {
 	queues     *consumequeue.Set
 	lanes      [laneCount]*lane
 	journalLog *commitlog.Log
+	cancelLog  *commitlog.Log
+	cancels    *cancels
 	near       *near
 	pool       *segment.Pool // shared: a segment that one lane has finished with serves another
 
@@ -72,6 +74,7 @@ const (
 	indexDir     = "delayindex"
 	keysDir      = "keyindex"
 	journalDir   = "journal"
+	cancelDir    = "cancel"
 	queueDir     = "consumequeue"
 	poolDir      = "spare"
 )
@@ -111,6 +114,7 @@ func newStore(dir string, opts Options) *Store {
 		clock:      opts.clock,
 		maxDelayMs: opts.MaxDelay.Milliseconds(),
 		near:       newNear(),
+		cancels:    newCancels(),
 		stop:       make(chan struct{}),
 		loaderKick: make(chan struct{}, 1),
 		keeperKick: make(chan struct{}, 1),
@@ -213,6 +217,9 @@ func (s *Store) release() error {
 	}
 	if s.journalLog != nil {
 		errs = append(errs, s.journalLog.Close())
+	}
+	if s.cancelLog != nil {
+		errs = append(errs, s.cancelLog.Close())
 	}
 	if s.queues != nil {
 		errs = append(errs, s.queues.Close())
