@@ -48,6 +48,7 @@ type Traits struct {
 	VIP          bool // can send over the VIP channel, broker port - 2
 	TellsCode    bool // its exceptions carry the broker's code and remark
 	Queries      bool // can find messages by key and by id
+	Recalls      bool // can cancel a message that waits
 }
 
 // ClientError is how a client's own exception arrives here.

@@ -40,6 +40,7 @@ var scenarios = []scenario{
 	{name: "a consumer goes on where the last one stopped", run: offsetsAreKept},
 	{name: "a transaction comes when it is committed", needs: func(c Traits) bool { return c.Transactions }, run: transactions},
 	{name: "a message is found by key and by id", needs: func(c Traits) bool { return c.Queries }, run: queries},
+	{name: "a recalled message never comes", needs: func(c Traits) bool { return c.Recalls }, run: recalls},
 }
 
 // runScenarios runs everything for one client, on a broker of its own.

@@ -33,9 +33,10 @@
 //
 //	op=produce  name group instance [transactional sharded vip]
 //	op=send     producer mode topic body [tags keys prop.X delay value shard count]
-//	            -> began ended [status msg_id queue offset]
+//	            -> began ended [status msg_id queue offset handle]
 //	op=query    producer topic, and msg_id or key from to
 //	            -> count message.0 message.1 ..., records as below
+//	op=recall   producer topic handle -> msg_id
 //	op=consume  name group instance topic expression fail [ordered properties]
 //	op=stop     name
 //

@@ -56,6 +56,7 @@ type Sent struct {
 	Began, Ended int64  // clock around the call, ms
 	Status       string // SEND_OK; "" for Oneway
 	ID           string // the client's message id, which the consumer sees too; "" for Oneway, and for Batch from some clients
+	Handle       string // for Recall; "" if the message does not wait for an exact time
 }
 
 // Produce starts a producer. It stops with the test.
@@ -142,6 +143,7 @@ func (p *Producer) TrySend(m Message) (Sent, error) {
 		Ended:   number(answer, "ended"),
 		Status:  answer.Get("status"),
 		ID:      answer.Get("msg_id"),
+		Handle:  answer.Get("handle"),
 	}, nil
 }
 

@@ -42,3 +42,10 @@ func (p *Producer) query(fields url.Values) ([]Received, error) {
 	}
 	return found, nil
 }
+
+// Recall cancels a message that waits. The error is a *ClientError when the client
+// threw.
+func (p *Producer) Recall(sent Sent) (id string, err error) {
+	answer, err := p.client.call("recall", url.Values{"producer": {p.name}, "topic": {sent.Topic}, "handle": {sent.Handle}})
+	return answer.Get("msg_id"), err
+}

@@ -25,13 +25,14 @@ type Kind struct {
 
 // The clients. Java is there with both its header serialisations.
 var (
-	java = Traits{Batch: true, Async: true, Transactions: true, BinaryBody: true, Sharding: true, VIP: true, TellsCode: true, Queries: true}
+	java   = Traits{Batch: true, Async: true, Transactions: true, BinaryBody: true, Sharding: true, VIP: true, TellsCode: true, Queries: true}
+	java55 = func() Traits { t := java; t.Recalls = true; return t }()
 
 	Java49 = Kind{Name: "Java client 4.9.8", Traits: java, driver: javaDriver("4.9.8")}
-	Java55 = Kind{Name: "Java client 5.5.0", Traits: java, driver: javaDriver("5.5.0")}
+	Java55 = Kind{Name: "Java client 5.5.0", Traits: java55, driver: javaDriver("5.5.0")}
 	// Java55Binary sends headers in the form that RocketMQ calls ROCKETMQ.
 	Java55Binary = Kind{
-		Name: "Java client 5.5.0, binary headers", Traits: java,
+		Name: "Java client 5.5.0, binary headers", Traits: java55,
 		driver: javaDriver("5.5.0", "-Drocketmq.serialize.type=ROCKETMQ"),
 	}
 	Go = Kind{

@@ -17,13 +17,15 @@ import (
 // it waits by a delay level. What tells that it waits is that it has TIMER_OUT_MS
 // but not TIMER_DEQUEUE_MS.
 //
-// errNoMessage is wrapped when there is none at loc.
+// errNoMessage is wrapped when there is none at loc, or one that was recalled.
 func (b *Broker) appendInspected(dst []byte, loc commitlog.Loc) ([]byte, error) {
 	err := b.readMessage(loc, func(m *message.Message, stored []byte) error {
 		st, err := b.store.State(loc)
 		switch {
 		case err != nil:
 			return err
+		case st.Cancelled:
+			return errNoMessage
 		case st.Pending:
 			dst = appendPending(dst, m, stored, st.FireMs, loc)
 		case st.FireMs > 0:

@@ -86,20 +86,24 @@ func parseKeyQuery(cmd *remoting.Command) (q keyQuery, err error) {
 // query returns the messages that q asks for and the location of the newest.
 func (b *Broker) query(q *keyQuery) (body []byte, newest commitlog.Loc, err error) {
 	found, err := b.find(q)
-	for i := range found {
-		before := len(body)
-		if body, err = b.appendInspected(body, found[i].loc); errors.Is(err, errNoMessage) {
-			continue // retention was faster
-		} else if err != nil {
-			return nil, 0, err
-		}
-		if before == 0 {
-			newest = found[i].loc
-		} else if len(body) > maxQueryBytes {
-			return body[:before], newest, nil
-		}
+	if err != nil {
+		return nil, 0, err
 	}
-	return body, newest, err
+	for _, m := range found {
+		more, err := b.appendInspected(body, m.loc)
+		switch {
+		case errors.Is(err, errNoMessage): // it was recalled, or retention was faster
+			continue
+		case err != nil:
+			return nil, 0, err
+		case len(body) == 0:
+			newest = m.loc
+		case len(more) > maxQueryBytes:
+			return body, newest, nil
+		}
+		body = more
+	}
+	return body, newest, nil
 }
 
 // foundMessage is where a message is, and when it was stored.

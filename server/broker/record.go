@@ -39,6 +39,7 @@ type recorder struct {
 	props   []byte
 	uniq    []byte // UNIQ_KEY of the record built last
 	keys    []uint64
+	timed   bool   // the record built last waits for an exact time
 	buf     []byte // one record, or all of a batch
 }
 
@@ -80,6 +81,7 @@ func (r *recorder) build(topic string, queueID int32, when schedule, nowMs int64
 	if r.buf, err = message.Append(r.buf, &r.msg); err != nil {
 		return nil, refuse(remoting.RespMessageIllegal, "too_large", "the message is illegal, %v", err)
 	}
+	r.timed = when.isTimed()
 	first := len(r.keys) // those of the other records of a batch come before
 	r.keys = appendKeys(r.keys, topic, text(r.uniq), r.info.keys)
 	r.put = store.Message{

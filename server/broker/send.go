@@ -22,6 +22,7 @@ var producerHandlers = map[int32]handlerFunc{
 	remoting.ReqEndTransaction:      handleEndTransaction,
 	remoting.ReqViewMessageByID:     handleViewMessage,
 	remoting.ReqQueryMessage:        handleQueryMessage,
+	remoting.ReqRecallMessage:       handleRecall,
 }
 
 // producerSide is what the handlers of producers share.
@@ -98,7 +99,9 @@ func (b *Broker) send(c *remoting.Conn, cmd *remoting.Command, r *recorder) *ref
 	if ref := b.draft(r, topic, queueID); ref != nil {
 		return ref
 	}
-	return b.submit(r, b.newAck(c, cmd, topic, queueID, r.uniq))
+	a := b.newAck(c, cmd, topic, queueID, r.uniq)
+	a.recallable = r.timed
+	return b.submit(r, a)
 }
 
 // admit reads the header of a send and refuses what needs no look at the

@@ -188,11 +188,6 @@ func TestARefusedSendSaysWhyAndStoresNothing(t *testing.T) {
 	require.NotContains(t, r.broker.topics.Names(), "new")
 }
 
-func TestRecallIsNotServedYet(t *testing.T) {
-	r := newRig(t, nil)
-	require.Equal(t, remoting.RespRequestCodeNotSupported, r.dial().ask(remoting.ReqRecallMessage, nil, "topic", "T").Code)
-}
-
 func TestAOnewaySendIsStoredAndNotAnswered(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.dial()

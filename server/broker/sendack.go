@@ -22,6 +22,8 @@ type ack struct {
 	queueID int32
 	half    bool // a half message: its transaction is open from now on
 
+	recallable bool // the answer carries a recall handle if the message waits
+
 	uniq []byte             // UNIQ_KEY; in room if it fits
 	room [usualUniqKey]byte // the ack is out of the caches when it is answered, so it is one piece
 }
@@ -55,25 +57,34 @@ func (a *ack) PutDone(_ uint64, r store.Result, err error) {
 		a.b.prod.tx.opened(r)
 	}
 	if !a.t.Oneway {
-		var buf [96]byte // enough for an IPv6 address
-		ext := a.fields(buf[:0], r)
-		a.b.answer(a.c, a.t, remoting.RespSuccess, "", ext[:])
+		var buf [256]byte // enough for an IPv6 address and the recall handle of most topics
+		ext, n := a.fields(buf[:0], r)
+		a.b.answer(a.c, a.t, remoting.RespSuccess, "", ext[:n])
 	}
 }
 
-// fields is the header of the answer, its strings views of a and of what it appends
-// to b.
-func (a *ack) fields(b []byte, r store.Result) [6]remoting.Field {
+// fields is the header of the answer, of which the first n count, its strings views of
+// a and of what it appends to b.
+func (a *ack) fields(b []byte, r store.Result) (ext [7]remoting.Field, n int) {
 	b = message.AppendOffsetID(b, a.b.opts.Advertise, int64(r.Loc))
 	queue := len(b)
 	b = strconv.AppendInt(b, int64(a.queueID), 10)
 	offset := len(b)
 	b = strconv.AppendInt(b, max(r.Slot, 0), 10) // a message that waits has none yet
-	return [6]remoting.Field{
+	handle := len(b)
+	if a.recallable && r.FireMs > 0 {
+		b = appendRecallHandle(b, a.topic.Name, a.b.opts.BrokerName, r.FireMs, text(a.uniq))
+	}
+	ext = [7]remoting.Field{
 		{Key: "msgId", Value: text(b[:queue])},
 		{Key: "queueId", Value: text(b[queue:offset])},
-		{Key: "queueOffset", Value: text(b[offset:])},
+		{Key: "queueOffset", Value: text(b[offset:handle])},
 		{Key: "transactionId", Value: text(a.uniq)},
 		sendExt[0], sendExt[1],
+		{Key: "recallHandle", Value: text(b[handle:])},
 	}
+	if handle == len(b) {
+		return ext, 6
+	}
+	return ext, 7
 }

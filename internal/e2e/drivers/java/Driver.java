@@ -84,6 +84,8 @@ public final class Driver {
                 return startConsumer(c);
             case "query":
                 return query(c);
+            case "recall":
+                return recall(c);
             case "stop":
                 return stop(c);
             default:
@@ -151,7 +153,25 @@ public final class Driver {
             return answer;
         }
         return answer.put("status", r.getSendStatus().name()).put("msg_id", r.getMsgId())
-            .put("queue", r.getMessageQueue().getQueueId()).put("offset", r.getQueueOffset());
+            .put("queue", r.getMessageQueue().getQueueId()).put("offset", r.getQueueOffset()).put("handle", handle(r));
+    }
+
+    /** The recall handle, which only newer clients know. */
+    private static String handle(SendResult r) throws Exception {
+        try {
+            return (String) SendResult.class.getMethod("getRecallHandle").invoke(r);
+        } catch (NoSuchMethodException e) {
+            return "";
+        }
+    }
+
+    private Record recall(Record c) throws Exception {
+        Method method = DefaultMQProducer.class.getMethod("recallMessage", String.class, String.class);
+        try {
+            return new Record().put("msg_id", method.invoke(producers.get(c.get("producer")), c.get("topic"), c.get("handle")));
+        } catch (java.lang.reflect.InvocationTargetException e) {
+            throw (Exception) e.getCause();
+        }
     }
 
     private static SendResult dispatch(DefaultMQProducer p, Record c) throws Exception {
