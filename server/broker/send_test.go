@@ -241,3 +241,13 @@ func TestAnOffsetWithoutAMessageIsNotFound(t *testing.T) {
 	}
 	require.Equal(t, remoting.RespInvalidParameter, c.ask(remoting.ReqViewMessageByID, nil, "offset", "x").Code)
 }
+
+func TestTheKeysOfClientsFitIntoAnAck(t *testing.T) {
+	r := newRig(t, nil)
+	for _, key := range []string{"C00002021AE618B4AAC2000000000000", "FD000000000000000000000000000002231430946E09723F8C8D0000"} {
+		a := r.broker.newAck(nil, remoting.NewRequest(remoting.ReqSendMessageV2), nil, 0, []byte(key))
+		require.Equal(t, key, string(a.uniq))
+		require.Same(t, &a.room[0], &a.uniq[0], "else it is an allocation per message")
+		a.release()
+	}
+}

@@ -29,8 +29,8 @@ type ack struct {
 }
 
 // usualUniqKey is how long a UNIQ_KEY may be without an allocation; those of clients
-// have 32 characters.
-const usualUniqKey = 48
+// have 32 characters, or 56 with an IPv6 address in them.
+const usualUniqKey = 56
 
 func (b *Broker) newAck(c *remoting.Conn, cmd *remoting.Command, topic *Topic, queueID int32, uniqKey []byte) *ack {
 	a := b.prod.acks.Get().(*ack)
