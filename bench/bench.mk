@@ -4,6 +4,7 @@ BENCH_DIR  ?= bin/bench
 BENCH_ARGS ?=
 REF        ?= HEAD
 REPEAT     ?= 5
+MICRO      ?= ./commitlog/... ./delayindex/... ./consumequeue/... ./store/... ./server/... ./bench/...
 
 .PHONY: bench bench-peers bench-compare bench-scale bench-micro
 
@@ -33,4 +34,7 @@ bench-scale: bin/duelog-bench ## a billion index entries, 100 M pending messages
 	bin/duelog-bench steady --mix year --per-day 1500 --no-limits --json $(BENCH_DIR)/steady-year.json $(BENCH_ARGS)
 
 bench-micro: ## run the Go benchmarks beside the code
-	go test -run '^$$' -bench . -benchtime 200ms ./commitlog/... ./delayindex/... ./consumequeue/... ./store/... ./server/... ./bench/...
+	@echo "revision: $$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+	@echo "date: $$(date -u '+%F %H:%M UTC')"
+	@echo "load: $$(cut -d ' ' -f 1-3 /proc/loadavg 2>/dev/null || echo unknown)"
+	go test -run '^$$' -bench . -benchtime 200ms $(MICRO)
