@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/duelog/duelog/internal/runfile"
 )
 
@@ -105,13 +107,32 @@ func sortRuns(runs []RunInfo, indexedUpTo int64) ([]RunInfo, error) {
 	return sorted, nil
 }
 
+// openParallel is how many runs are opened at once: it takes three reads of each, which
+// are scattered over a disk that can do many at a time.
+const openParallel = 32
+
+// openRuns opens all runs, and on an error those that can be, for Close. The error is
+// that of the first one in lane order.
 func (x *Index) openRuns(infos []RunInfo) error {
-	for _, ri := range infos {
-		r, err := openRun(x.dir, x.opts.Lane, ri)
+	runs, errs := make([]*run, len(infos)), make([]error, len(infos))
+	var g errgroup.Group
+	g.SetLimit(openParallel)
+	for i, ri := range infos {
+		g.Go(func() error {
+			runs[i], errs[i] = openRun(x.dir, x.opts.Lane, ri)
+			return nil
+		})
+	}
+	_ = g.Wait() // errs has what there is
+	for _, r := range runs {
+		if r != nil {
+			x.runs = append(x.runs, r)
+		}
+	}
+	for _, err := range errs {
 		if err != nil {
 			return err
 		}
-		x.runs = append(x.runs, r)
 	}
 	return nil
 }
