@@ -18,6 +18,10 @@ type ManualClock struct {
 	woken bool
 }
 
+// manualHorizon is how far ahead the near wheel of such a store is loaded: the clock
+// leaps, and each step of the loader reads from every run.
+const manualHorizon = time.Hour
+
 // NewManualClock returns a clock that stands at now, in whole milliseconds.
 func NewManualClock(now time.Time) *ManualClock {
 	c := &ManualClock{nowMs: now.UnixMilli()}

@@ -130,6 +130,9 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.NearEntries, DefaultNearEntries)
 	setDefault(&o.FireBatch, DefaultFireBatch)
 	setDefault(&o.keeperTick, time.Second)
+	if o.Clock != nil {
+		setDefault(&o.horizon, manualHorizon)
+	}
 	setDefault(&o.horizon, defaultHorizon)
 	if o.diskSpace == nil {
 		o.diskSpace = durable.DiskSpace
