@@ -35,6 +35,9 @@ type Config struct {
 	MaxMessageSize int64
 	// MaxDelay is how far ahead a message may be scheduled.
 	MaxDelay time.Duration
+	// FireRate is the most scheduled messages that become visible per second; 0 is
+	// no limit.
+	FireRate int64
 
 	// Flush is FlushSync or FlushAsync.
 	Flush string
@@ -195,6 +198,9 @@ func (c *Config) validateLimits() error {
 		if d.value < d.least || d.value > d.most {
 			errs = append(errs, fmt.Errorf("--%s %s: use %s to %s", d.flag, formatDuration(d.value), formatDuration(d.least), formatDuration(d.most)))
 		}
+	}
+	if c.FireRate < 0 {
+		errs = append(errs, fmt.Errorf("--fire-rate %d: use a number of messages per second, or 0 for no limit", c.FireRate))
 	}
 	if c.Demo && !c.AutoCreateTopic {
 		errs = append(errs, errors.New("--demo sends to a topic of its own: leave --auto-create-topic on, or leave --demo out"))

@@ -125,7 +125,7 @@ func yamlScalar(v pflag.Value) string {
 	}
 	var out yaml.Node
 	out.SetString(s)
-	if v.Type() == "bool" {
+	if v.Type() == "bool" || v.Type() == "int64" {
 		return s
 	}
 	b, err := yaml.Marshal(&out)

@@ -30,6 +30,7 @@ func (s *Settings) bindMessages(fs *pflag.FlagSet) {
 	fs.BoolVar(&c.AutoCreateTopic, "auto-create-topic", c.AutoCreateTopic, "create a topic at the first message for it")
 	size(fs, &c.MaxMessageSize, "max-message-size", "largest message body that is accepted")
 	duration(fs, &c.MaxDelay, "max-delay", "how far ahead a message may be scheduled; beyond it a send is refused")
+	fs.Int64Var(&c.FireRate, "fire-rate", c.FireRate, "most scheduled messages that become visible per second; 0: no limit")
 	duration(fs, &c.Retention, "retention", "how long an ordinary message is kept after it was stored")
 	duration(fs, &c.ScheduledRetention, "scheduled-retention", "how long a scheduled message is kept after its time")
 	size(fs, &c.RetentionSize, "retention-size", "keep ordinary messages only among the newest so many bytes of their commit log; 0: no limit")

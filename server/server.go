@@ -164,6 +164,7 @@ func (s *Server) storeOptions(reg prometheus.Registerer) *store.Options {
 		FlushEvery:         s.cfg.FlushEvery,
 		Writer:             segment.Pwrite,
 		MaxDelay:           s.cfg.MaxDelay,
+		FireRate:           s.cfg.FireRate,
 		Retention:          s.cfg.Retention,
 		ScheduledRetention: s.cfg.ScheduledRetention,
 		RetentionBytes:     s.cfg.RetentionSize,

@@ -20,21 +20,6 @@ import (
 // manifestLimit is the size at which the MANIFEST is rewritten as a snapshot.
 const manifestLimit = 4 << 20
 
-// mark says which index entries are done (I2): those with a fire time up to
-// firedMs whose offset lies below absorbed of their lane.
-type mark struct {
-	firedMs  int64
-	absorbed [laneCount]int64
-	// journal is the end of the fire journal at the mark; every batch before it
-	// fired entries that the mark covers. Not part of the operation on disk.
-	journal int64
-}
-
-// done reports whether an entry is covered by the mark.
-func (m *mark) done(fireMs int64, loc commitlog.Loc) bool {
-	return fireMs <= m.firedMs && loc.Offset() < m.absorbed[loc.Lane()]
-}
-
 // replayPoint is where recovery starts to put consume queue slots again.
 type replayPoint struct {
 	journal int64 // offset in the fire journal

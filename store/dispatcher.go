@@ -13,8 +13,10 @@ import (
 const (
 	// prepareAhead is how long before its start a second is sorted.
 	prepareAhead = 1000 // ms
-	// diskRetry is how long firing pauses when the journal finds no space.
-	diskRetry = 100 // ms
+	// diskRetry is how long firing pauses when the journal finds no space, maxPause
+	// is the longest pause for any reason.
+	diskRetry = 100  // ms
+	maxPause  = 1001 // ms
 	// loaderPoll is how often a loader that is behind is kicked again.
 	loaderPoll = 10 // ms
 )
@@ -25,20 +27,40 @@ type dispatcher struct {
 	s   *Store
 	due *due
 
-	firedMs  int64            // the fired watermark F; never decreases
-	newestMs int64            // latest fire time that was fired
-	covered  int64            // end of the journal whose firings all lie within the mark
+	mark     mark             // the newest that was published, with F, which never decreases
+	coverage coverage         // ends of the journal that the mark does not cover yet
+	lastMs   int64            // no firing of the last process has a later fire time
 	absorbed [laneCount]int64 // lane offsets as of the last drain
+	orphans  share            // of the queues whose topic was deleted
+	sinceOf  [2]int           // of the topics that mark.since was made for: see since
 	batch    []delayindex.Entry
 	firings  []firing
 	payload  []byte
 	touched  touchedQueues
 	fresh    []delayindex.Entry // swapped with near.fresh
-	pausedMs int64              // no firing before this time
+	pace     pace
+	pausedMs int64 // no firing before this time: no disk space, or enough for now
 }
 
-func newDispatcher(s *Store, m mark) *dispatcher {
-	return &dispatcher{s: s, due: newDue(), firedMs: m.firedMs, covered: m.journal}
+// newDispatcher goes on from m. What fired behind m.journal was due at lastMs at
+// the latest; of which topics it was is not known, so none of it counts as covered
+// before all topics have passed lastMs.
+func newDispatcher(s *Store, m mark, lastMs int64) *dispatcher {
+	d := &dispatcher{s: s, mark: m, lastMs: lastMs}
+	d.due = newDue(d.topicOf, &m)
+	d.due.backlog.quantum = s.opts.quantum
+	d.pace.perSecond = s.opts.FireRate
+	d.due.heavyMs = lastMs
+	d.cover()
+	return d
+}
+
+// topicOf tells what the topic of a queue has fired.
+func (d *dispatcher) topicOf(queue uint32) *share {
+	if q := d.s.registry.byID(queue); q != nil {
+		return q.share
+	}
+	return &d.orphans
 }
 
 // run is the dispatcher's goroutine.
@@ -73,45 +95,86 @@ func (d *dispatcher) stopped() bool {
 // to look again.
 func (d *dispatcher) tick() (nextMs int64, err error) {
 	now := d.s.clock.NowMs()
-	preparedMs := d.drain(now)
-	if now >= d.pausedMs || d.pausedMs > now+diskRetry { // the latter: the clock was set back
+	d.drain(now)
+	if now >= d.pausedMs || d.pausedMs > now+maxPause { // the latter: the clock was set back
 		if err := d.fireDue(now); err != nil {
 			return 0, err
 		}
 	}
-	first, err := d.due.peek()
+	return d.settle(now)
+}
+
+// settle makes known how far firing is and returns when to look again.
+func (d *dispatcher) settle(now int64) (nextMs int64, err error) {
+	firedMs, lightMs, err := d.due.doneMs(now)
 	if err != nil {
 		return 0, err
 	}
-	d.countOverdue(first, now)
-	d.publish(min(now, first-1, preparedMs-1))
-	return d.arm(max(first, d.pausedMs), now), nil
+	left, err := d.due.settle(now)
+	if err != nil {
+		return 0, err
+	}
+	if d.due.lag == nil {
+		firedMs = lightMs
+	}
+	d.publish(firedMs, lightMs)
+	d.showBacklog(left, now)
+	first, err := d.due.peek(now)
+	if d.due.lag != nil {
+		first = min(first, d.due.lag.wakeMs(now))
+	}
+	return d.arm(max(first, d.pausedMs), now), err
 }
 
-// drain takes the fresh arrivals and prepares the seconds that are near.
-func (d *dispatcher) drain(now int64) (preparedMs int64) {
+// drain takes the fresh arrivals, prepares the seconds that are near, and opens
+// the part of the index that the heavy topics need next.
+func (d *dispatcher) drain(now int64) {
 	n := d.s.near
 	n.mu.Lock()
 	d.fresh, n.fresh = n.fresh, d.fresh[:0]
 	n.freshMinMs = noDeadline
 	d.absorbed = n.absorbed
-	var buckets []*bucket
+	firstSec := n.preparedMs / 1000
+	var buckets []*bucket // of the seconds from there on; nil when there is nothing
 	taken := d.due.held()
-	for taken < d.s.opts.NearEntries/2 && n.preparedMs < n.loadedMs && n.preparedMs-prepareAhead <= now {
-		if b := n.takeLocked(n.preparedMs / 1000); b != nil {
-			buckets = append(buckets, b)
-			taken += len(b.loaded) + len(b.arrivals)
+	for taken < d.most() && n.preparedMs < n.loadedMs && n.preparedMs-prepareAhead <= now {
+		b := n.takeLocked(n.preparedMs / 1000)
+		if buckets = append(buckets, b); b != nil {
+			taken += b.len()
 		}
 		n.preparedMs += 1000
 	}
-	preparedMs = n.preparedMs
+	d.due.preparedMs = n.preparedMs
+	window := d.wantedLocked()
 	n.mu.Unlock()
 
 	d.due.addLate(d.fresh)
-	for _, b := range buckets {
-		d.due.addSecond(b)
+	if window != nil {
+		window()
 	}
-	return preparedMs
+	for i, b := range buckets {
+		if b != nil {
+			d.due.addSecond(b, firstSec+int64(i))
+		}
+	}
+}
+
+// most is how many entries may be prepared before another second is.
+func (d *dispatcher) most() int { return d.s.opts.NearEntries / 2 }
+
+// wantedLocked takes a snapshot of what the heavy topics need next; the result,
+// nil when there is no need, opens it. The caller holds near.mu: what is fresh is
+// in the snapshot, what comes later is not.
+func (d *dispatcher) wantedLocked() func() {
+	if d.due.lag == nil {
+		return nil
+	}
+	from, to, ok := d.due.lag.wanted()
+	if !ok {
+		return nil
+	}
+	snaps := d.s.snapshots()
+	return func() { d.due.lag.open(mergeSnapshots(snaps, from, to), from, to, d.s.clock.wake) }
 }
 
 // arm decides when to look next and tells arrivals which deadline they have to
@@ -139,32 +202,47 @@ func (d *dispatcher) arm(next, now int64) int64 {
 
 // hasRoom tells whether drain takes another second; otherwise that second, though
 // its time for being sorted has come, waits until enough has been fired.
-func (d *dispatcher) hasRoom() bool { return d.due.held() < d.s.opts.NearEntries/2 }
+func (d *dispatcher) hasRoom() bool { return d.due.held() < d.most() }
 
-func (d *dispatcher) countOverdue(first, now int64) {
-	switch {
-	case first <= now:
-		d.s.overdue.Store(d.due.overdue(now))
-	case d.s.overdue.Load() > 0:
-		d.s.overdue.Store(0)
+// showBacklog keeps the gauges of what is left over.
+func (d *dispatcher) showBacklog(left bool, now int64) {
+	if !left && d.s.backlogSince.Load() == 0 {
+		return
 	}
+	overdue, since, heavy := int64(0), int64(0), 0
+	if left {
+		overdue, since = d.due.overdue(now), d.due.backlog.sinceMs
+	}
+	if d.due.lag != nil {
+		heavy = len(d.due.lag.topics)
+	}
+	d.s.overdue.Store(overdue)
+	d.s.backlogSince.Store(since)
+	d.s.heavyTopics.Store(int64(heavy))
 }
 
 // fireDue fires one batch: slots, journal, queues, watchers, in this order. A
 // slot must not be seen before its journal batch is durable: after a crash the
 // slot could be given to another message, and a consumer would miss that one.
 func (d *dispatcher) fireDue(now int64) error {
-	if first, err := d.due.peek(); err != nil || first > now {
+	if any, err := d.due.any(now); err != nil || !any {
 		return err
+	}
+	limit := d.pace.allowed(now, d.s.opts.FireBatch)
+	if limit == 0 {
+		d.pausedMs = d.pace.againMs()
+		d.s.metrics.throttled.Inc()
+		return nil
 	}
 	if wait, err := d.paused(now); wait || err != nil {
 		return err
 	}
 	var err error
-	d.batch, err = d.due.take(d.batch[:0], now, d.s.opts.FireBatch)
+	d.batch, err = d.due.take(d.batch[:0], now, limit)
 	if err != nil || len(d.batch) == 0 {
 		return err
 	}
+	d.pace.spend(len(d.batch))
 	if d.batch = d.s.cancels.sift(d.batch); len(d.batch) == 0 {
 		return nil
 	}
@@ -185,7 +263,6 @@ func (d *dispatcher) fireDue(now int64) error {
 		q.fired.Add(1)
 		d.touched.add(q)
 	}
-	d.newestMs = max(d.newestMs, d.batch[len(d.batch)-1].FireMs())
 	d.s.pending.Add(int64(-len(d.batch)))
 	d.touched.wake()
 	d.s.metrics.fired(d.batch, d.s.clock.NowMs())
@@ -202,7 +279,7 @@ func (d *dispatcher) keepLate(now int64) {
 	for i := range d.batch {
 		e := &d.batch[i]
 		if now-e.FireMs() <= lateSlack {
-			return // those behind it were due later
+			continue
 		}
 		loc := commitlog.Loc(e.Loc)
 		first, last := (loc-commitlog.RecordHeaderSize)/commitlog.GiveBackUnit, (loc+commitlog.Loc(e.Size))/commitlog.GiveBackUnit
@@ -243,6 +320,7 @@ func (d *dispatcher) journal(now int64) error {
 	_, err := d.s.journalLog.AppendFrame(d.payload, len(d.firings), now)
 	d.s.metrics.journalSeconds.Observe(time.Since(start).Seconds())
 	if err == nil {
+		d.cover()
 		d.s.written[BytesJournal].Add(int64(commitlog.FrameHeaderSize + len(d.payload)))
 	}
 	return err
@@ -260,22 +338,46 @@ func (d *dispatcher) paused(now int64) (bool, error) {
 	return true, nil
 }
 
-// publish makes the mark {firedMs, absorbed, journal} known when it moves
-// forward. It holds because entries leave due in fire-time order: all that was
-// absorbed before the last drain and is due up to firedMs has been fired. In the
-// middle of a millisecond some of what is fired lies beyond the mark; recovery
-// has to find it in the journal, which therefore counts as covered only up to
-// where that was not so. While the wall clock is behind an earlier mark nothing
-// is published.
-func (d *dispatcher) publish(firedMs int64) {
-	if firedMs < d.firedMs {
+// cover notes the end of the journal after a batch.
+func (d *dispatcher) cover() {
+	d.coverage.add(coveredEnd{
+		journal: d.s.journalLog.Tail(),
+		lightMs: int64(d.due.newest.when >> 16),
+		heavyMs: d.due.heavyMs,
+	}, d.mark.firedMs, d.mark.lightMs)
+}
+
+// publish makes a new mark known when it moves forward. It holds because entries
+// leave due and the lag in fire-time order: all that was absorbed before the last
+// drain and is due up to firedMs, or lightMs but for the heavy topics, has been
+// fired. In the middle of a millisecond some of what is fired lies beyond the mark;
+// recovery has to find it in the journal, which therefore counts as covered only
+// up to where that was not so. While the wall clock is behind an earlier mark
+// nothing is published.
+func (d *dispatcher) publish(firedMs, lightMs int64) {
+	if firedMs < d.mark.firedMs || lightMs < d.mark.lightMs {
 		return
 	}
-	d.firedMs = firedMs
-	if d.newestMs <= firedMs {
-		d.covered = d.s.journalLog.Tail()
+	d.mark = mark{firedMs: firedMs, lightMs: lightMs, since: d.since(), absorbed: d.absorbed, journal: d.mark.journal}
+	d.mark.journal = max(d.mark.journal, d.coverage.upTo(firedMs, lightMs))
+	if d.due.already != nil && firedMs >= d.lastMs {
+		d.due.already = nil // all of that is covered
 	}
 	d.s.markMu.Lock()
-	d.s.lastMark = mark{firedMs: firedMs, absorbed: d.absorbed, journal: d.covered}
+	d.s.lastMark = d.mark
 	d.s.markMu.Unlock()
+}
+
+// since returns where the queues of heavy topics began to wait; nil without any.
+// It is made anew only when there are more of them.
+func (d *dispatcher) since() map[uint32]position {
+	if d.due.lag == nil {
+		d.sinceOf = [2]int{}
+		return nil
+	}
+	if of := [2]int{len(d.due.lag.topics), d.due.topics.found}; of != d.sinceOf {
+		d.sinceOf = of
+		return d.due.topics.since()
+	}
+	return d.mark.since
 }

@@ -25,6 +25,8 @@
 //   - Order: within a queue scheduled messages become visible in fire-time order,
 //     ties in arrival order. A message that arrives after its millisecond was
 //     fired comes as soon as it is durable.
+//   - Fairness: a topic that has fired more than its share while firing is behind the
+//     clock lets the others go first. Its own queues keep their order.
 //   - Once: without a crash a message gets exactly one slot. After a crash it may
 //     fire again only if its first firing was not yet in a durable journal batch,
 //     in which case nobody saw it in Sync mode.
@@ -32,7 +34,8 @@
 // # Invariants
 //
 //	I1 runs and memtables tile every lane exactly once.
-//	I2 an entry is done iff (fire <= F and its offset < A of its lane) or it stands in the journal.
+//	I2 an entry is done iff (fire <= F and its offset < A of its lane) or it stands in the journal;
+//	   during a split, F is later for some topics than for others.
 //	I3 a location in a queue or in the journal never moves.
 //	I4 a segment, or a unit of 64 KiB of one, goes only when all its records are past
 //	   fire + retention and done (I2) by the MANIFEST.
@@ -61,6 +64,24 @@
 //
 // The mark is taken by the dispatcher when everything absorbed and due is fired,
 // and only while the wall clock is not behind F, so it stays true across clock steps.
+//
+// # The split
+//
+// A topic that had more than its share of a backlog is heavy: it fires from the lag,
+// behind the others (see lag). F is then the time up to which all topics are done, and
+// the mark says besides up to which later time L the others are, and from which
+// position on each heavy queue waits. An entry of a heavy queue is done when it is
+// before F or before that position, one of another queue when it is before L. So the
+// replay point moves on during a split, however long it lasts, and recovery goes on
+// with it: it fires the others from L on, and heavy topics from F on.
+//
+//   - What waits is read from the delay index again. Nothing of it is covered by the
+//     mark, so no flush leaves it out and its run is not dropped.
+//   - A position is never before anything that was fired, and a topic's waiting entries
+//     come after it. So what is read again was never fired by this process; what the
+//     last one fired is in the journal behind the replay point, or covered.
+//   - A split ends when everything that is due has fired. All marks of before it and
+//     during it stay true.
 //
 // # Goroutines and locks
 //

@@ -9,119 +9,252 @@ import (
 )
 
 // due is what the dispatcher owns: the prepared seconds in fire-time order, and
-// the arrivals for them, merged as they are taken. Dispatcher goroutine only.
+// the arrivals for them, merged as they are taken. While a topic is heavy (see
+// lag) its entries are passed over here. Dispatcher goroutine only.
 type due struct {
 	prepared []prepared
-	late     *btree.BTreeG[lateEntry]
-	seq      uint64
-	scratch  []delayindex.Entry
+	late     *lateTree
+	// preparedMs is where the seconds end that were handed over.
+	preparedMs int64
+
+	topics  topics
+	backlog backlog
+	newest  position // of the latest entry that was ever taken
+	lag     *lag     // nil when no topic is heavy
+	already func(*delayindex.Entry) bool
+
+	heavyMs int64 // latest fire time that was taken from a lag
+	turn    int   // of takes that are too small to be shared
+	scratch []delayindex.Entry
+
+	// Limits, smaller in tests.
+	parkMax   int
+	scanLimit int
 }
 
-// lateEntry is an arrival for a second that was already prepared. seq keeps
-// ties in arrival order.
-type lateEntry struct {
-	e   delayindex.Entry
-	seq uint64
-}
+// defaultScanLimit is how many entries of heavy topics one take passes over, so
+// that it does not last long.
+const defaultScanLimit = 256 << 10
 
-// prepared is one sorted second, wholly in memory or streamed from the index.
-type prepared struct {
-	buf    []delayindex.Entry // what is left of the entries in memory
-	stream delayindex.Iterator
-	block  []delayindex.Entry // backing of buf when streaming
-}
-
-const streamBlock = 4096
-
-func newDue() *due {
-	return &due{late: btree.NewG(16, func(a, b lateEntry) bool {
-		af, bf := a.e.FireMs(), b.e.FireMs()
-		return af < bf || af == bf && a.seq < b.seq
-	})}
+// newDue needs to be told which topic a queue belongs to. The queues in m.since
+// are behind: firing goes on where m says.
+func newDue(topicOf func(queue uint32) *share, m *mark) *due {
+	d := &due{
+		late:       newLateTree(),
+		topics:     topics{of: topicOf, more: map[uint32]*share{}},
+		backlog:    backlog{quantum: defaultQuantum},
+		newest:     endOf(m.reached()),
+		preparedMs: m.reached() + 1,
+		parkMax:    defaultParkMax,
+		scanLimit:  defaultScanLimit,
+	}
+	if m.split() {
+		d.lag = newLag(position{}, d.parkMax, d.topics.share)
+		d.lag.resume(m)
+		for queue, p := range m.since {
+			d.lag.restore(d.topics.share(queue), p)
+		}
+	}
+	return d
 }
 
 // addLate takes arrivals for prepared seconds.
 func (d *due) addLate(es []delayindex.Entry) {
 	for i := range es {
-		d.seq++
-		d.late.ReplaceOrInsert(lateEntry{es[i], d.seq})
+		if d.lag == nil || !d.lag.takeLate(&es[i], d.topics.share(es[i].Queue)) {
+			d.late.add(&es[i])
+		}
 	}
-}
-
-// addSecond sorts a bucket and queues it behind the seconds before it.
-func (d *due) addSecond(b *bucket) {
-	entries := append(b.loaded, b.arrivals...)
-	if cap(d.scratch) < len(entries) {
-		d.scratch = make([]delayindex.Entry, len(entries))
-	}
-	delayindex.Sort(entries, d.scratch[:len(entries)])
-	if b.stream == nil {
-		d.prepared = append(d.prepared, prepared{buf: entries})
-		return
-	}
-	d.addStream(delayindex.Merge(b.stream, &sliceIterator{rest: entries}))
-}
-
-// addStream queues an iterator behind the seconds before it and owns it.
-func (d *due) addStream(it delayindex.Iterator) {
-	d.prepared = append(d.prepared, prepared{stream: it, block: make([]delayindex.Entry, streamBlock)})
 }
 
 // peek returns the fire time of the next entry, noDeadline when there is none.
-func (d *due) peek() (int64, error) {
-	first := noDeadline
-	if l, ok := d.late.Min(); ok {
-		first = l.e.FireMs()
-	}
-	p, err := d.front()
+// Those that wait in the lag do not count.
+func (d *due) peek(nowMs int64) (int64, error) {
+	first := d.late.first()
+	p, err := d.front(nowMs)
 	if p != nil {
-		first = min(first, p.buf[0].FireMs())
+		first = min(first, p.first())
 	}
 	return first, err
 }
 
-// take appends to dst up to limit entries with a fire time <= nowMs, in order.
+// any reports whether something may be due.
+func (d *due) any(nowMs int64) (bool, error) {
+	first, err := d.peek(nowMs)
+	return first <= nowMs || d.lag != nil && d.lag.first() <= nowMs, err
+}
+
+// doneMs returns up to which fire time nothing of what was handed over is left
+// to be taken: of all topics, and of those that are not heavy.
+func (d *due) doneMs(nowMs int64) (firedMs, lightMs int64, err error) {
+	first, err := d.peek(nowMs)
+	lightMs = min(nowMs, first-1, d.preparedMs-1)
+	firedMs = lightMs
+	if d.lag != nil {
+		d.lag.lookedUpTo(lightMs + 1)
+		firedMs = min(lightMs, d.lag.first()-1)
+	}
+	return firedMs, lightMs, err
+}
+
+// take appends to dst up to limit entries with a fire time <= nowMs, in order;
+// those of heavy topics have an order of their own, and at least their part.
 func (d *due) take(dst []delayindex.Entry, nowMs int64, limit int) ([]delayindex.Entry, error) {
-	for len(dst) < limit {
-		p, err := d.front()
+	if d.lag == nil {
+		return d.takeLight(dst, nowMs, limit)
+	}
+	dst, err := d.takeLight(dst, nowMs, d.lightPart(limit))
+	if err != nil {
+		return dst, err
+	}
+	// A late arrival for a heavy topic, from before it became heavy, goes first.
+	_, lightMs, err := d.doneMs(nowMs)
+	if err != nil {
+		return dst, err
+	}
+	from := len(dst)
+	dst, err = d.lag.take(dst, lightMs, limit, d.already)
+	d.note(dst[from:], true)
+	if err != nil {
+		return dst, err
+	}
+	return d.takeLight(dst, nowMs, limit)
+}
+
+// lightPart is how much of a take the topics that are not heavy have first.
+func (d *due) lightPart(limit int) int {
+	if limit >= 4 {
+		return limit - limit/4
+	}
+	if d.turn++; d.turn%4 == 0 {
+		return 0
+	}
+	return limit
+}
+
+// takeLight is take for the topics that are not heavy.
+func (d *due) takeLight(dst []delayindex.Entry, nowMs int64, limit int) ([]delayindex.Entry, error) {
+	from := len(dst)
+	scan := d.scanLimit
+	for len(dst) < limit && scan > 0 {
+		p, err := d.front(nowMs)
 		if err != nil {
 			return dst, err
 		}
-		lateMs := noDeadline
-		l, haveLate := d.late.Min()
-		if haveLate {
-			lateMs = l.e.FireMs()
-		}
-		if p != nil && p.buf[0].FireMs() <= min(nowMs, lateMs) {
-			dst = p.takeUpTo(dst, min(nowMs, lateMs), limit)
+		lateMs := d.late.first()
+		switch {
+		case p != nil && p.first() <= min(nowMs, lateMs):
+			if d.lag == nil {
+				dst = p.takeUpTo(dst, min(nowMs, lateMs), limit)
+			} else {
+				dst = d.sift(dst, p, min(nowMs, lateMs), limit, &scan)
+			}
+			continue
+		case lateMs <= nowMs:
+			e := d.late.pop()
+			scan--
+			if d.lag == nil || !d.lag.park(&e, d.topics.share(e.Queue)) {
+				dst = append(dst, e)
+			}
 			continue
 		}
-		if lateMs > nowMs {
-			return dst, nil
-		}
-		dst = append(dst, l.e)
-		d.late.DeleteMin()
+		break
 	}
+	d.note(dst[from:], false)
 	return dst, nil
 }
 
-// front returns the first prepared second that has entries left, or nil.
-func (d *due) front() (*prepared, error) {
+// sift is takeUpTo that passes over what waits.
+func (d *due) sift(dst []delayindex.Entry, p *prepared, ms int64, limit int, scan *int) []delayindex.Entry {
+	n := 0
+	for n < len(p.buf) && len(dst) < limit && n < *scan && p.buf[n].FireMs() <= ms {
+		e := &p.buf[n]
+		if !d.lag.park(e, d.topics.share(e.Queue)) {
+			dst = append(dst, *e)
+		}
+		n++
+	}
+	p.buf = p.buf[n:]
+	*scan -= n
+	return dst
+}
+
+// note remembers how far firing is and, in a backlog, who had how much of it.
+func (d *due) note(taken []delayindex.Entry, heavy bool) {
+	if len(taken) == 0 {
+		return
+	}
+	d.noteNewest(taken)
+	if heavy {
+		d.heavyMs = max(d.heavyMs, taken[len(taken)-1].FireMs())
+	}
+	if !d.backlog.present {
+		return
+	}
+	for len(taken) > 0 {
+		n := 1
+		for n < len(taken) && taken[n].Queue == taken[0].Queue {
+			n++
+		}
+		s := d.topics.share(taken[0].Queue)
+		if d.backlog.add(s, int64(n)) && !s.heavy {
+			d.makeHeavy(s, d.newest)
+		}
+		taken = taken[n:]
+	}
+}
+
+// noteNewest finds the latest of the entries, which are in fire-time order but
+// for late ones.
+func (d *due) noteNewest(taken []delayindex.Entry) {
+	for i := len(taken) - 1; i >= 0; i-- {
+		e := &taken[i]
+		if e.When>>16 < d.newest.when>>16 {
+			return
+		}
+		if d.newest.before(e) {
+			d.newest = positionOf(e)
+		}
+	}
+}
+
+// makeHeavy lets the entries of a topic after p wait. No such entry was taken.
+func (d *due) makeHeavy(s *share, p position) {
+	if d.lag == nil {
+		d.lag = newLag(p, d.parkMax, d.topics.share)
+	}
+	d.lag.add(s, p)
+}
+
+// settle ends the split when nothing that is due is left; it reports whether
+// something is.
+func (d *due) settle(nowMs int64) (left bool, err error) {
+	first, err := d.peek(nowMs)
+	left = first <= nowMs
+	if d.lag != nil {
+		left = true // until the lag is done and gone
+		if first > nowMs && d.lag.finished(nowMs) {
+			d.lag.end()
+			d.lag, left = nil, false
+		}
+	}
+	d.backlog.note(left, nowMs)
+	return left, err
+}
+
+// front returns the first prepared second that has entries left, or nil. It may
+// be one whose entries are still being read or sorted; then none is due yet.
+func (d *due) front(nowMs int64) (*prepared, error) {
 	for len(d.prepared) > 0 {
 		p := &d.prepared[0]
-		if len(p.buf) > 0 {
+		ended, err := p.ready(nowMs)
+		if err != nil {
+			return nil, err
+		}
+		if !ended {
 			return p, nil
 		}
-		if p.stream != nil {
-			n, err := p.stream.Next(p.block)
-			if err != nil {
-				return nil, err
-			}
-			if p.buf = p.block[:n]; n > 0 {
-				return p, nil
-			}
-			p.stream.Close()
-		}
+		p.close()
 		d.prepared[0] = prepared{}
 		d.prepared = d.prepared[1:]
 	}
@@ -129,60 +262,106 @@ func (d *due) front() (*prepared, error) {
 	return nil, nil
 }
 
-// takeUpTo moves the run of entries with a fire time <= ms, at least one.
-func (p *prepared) takeUpTo(dst []delayindex.Entry, ms int64, limit int) []delayindex.Entry {
-	n := 1
-	for n < len(p.buf) && n < limit-len(dst) && p.buf[n].FireMs() <= ms {
-		n++
-	}
-	dst = append(dst, p.buf[:n]...)
-	p.buf = p.buf[n:]
-	return dst
-}
-
 // overdue counts what is in memory and due at nowMs.
 func (d *due) overdue(nowMs int64) int64 {
-	n := d.late.Len()
-	if l, ok := d.late.Max(); ok && l.e.FireMs() > nowMs {
-		n = 0
-		d.late.Ascend(func(l lateEntry) bool {
-			n++
-			return l.e.FireMs() <= nowMs
-		})
-		n--
-	}
+	n := d.late.due(nowMs)
 	for i := range d.prepared {
-		buf := d.prepared[i].buf
-		n += sort.Search(len(buf), func(i int) bool { return buf[i].FireMs() > nowMs })
+		n += dueIn(d.prepared[i].buf, nowMs)
+		if d.prepared[i].fromMs <= nowMs {
+			n += d.prepared[i].sorting
+		}
+	}
+	if d.lag != nil {
+		n += d.lag.overdue(nowMs)
 	}
 	return int64(n)
 }
 
+func dueIn(sorted []delayindex.Entry, nowMs int64) int {
+	return sort.Search(len(sorted), func(i int) bool { return sorted[i].FireMs() > nowMs })
+}
+
 // held is how many entries are in memory.
 func (d *due) held() int {
-	n := d.late.Len()
+	n := d.late.len()
 	for i := range d.prepared {
-		n += len(d.prepared[i].buf)
+		n += len(d.prepared[i].buf) + d.prepared[i].sorting
 	}
 	return n
 }
 
 func (d *due) close() {
-	for _, p := range d.prepared {
-		if p.stream != nil {
-			p.stream.Close()
-		}
+	for i := range d.prepared {
+		d.prepared[i].close()
 	}
 	d.prepared = nil
+	if d.lag != nil {
+		d.lag.close()
+	}
 }
 
-// sliceIterator serves sorted entries from memory.
-type sliceIterator struct{ rest []delayindex.Entry }
-
-func (it *sliceIterator) Next(dst []delayindex.Entry) (int, error) {
-	n := copy(dst, it.rest)
-	it.rest = it.rest[n:]
-	return n, nil
+// lateTree holds arrivals for a second that was already prepared, in fire-time
+// order, ties in the order of add.
+type lateTree struct {
+	tree *btree.BTreeG[lateEntry]
+	seq  uint64
 }
 
-func (it *sliceIterator) Close() { it.rest = nil }
+type lateEntry struct {
+	e   delayindex.Entry
+	seq uint64
+}
+
+func newLateTree() *lateTree {
+	return &lateTree{tree: btree.NewG(16, func(a, b lateEntry) bool {
+		af, bf := a.e.FireMs(), b.e.FireMs()
+		return af < bf || af == bf && a.seq < b.seq
+	})}
+}
+
+func (t *lateTree) len() int { return t.tree.Len() }
+
+func (t *lateTree) add(e *delayindex.Entry) {
+	t.seq++
+	t.tree.ReplaceOrInsert(lateEntry{*e, t.seq})
+}
+
+// first returns the earliest fire time, noDeadline when there is none.
+func (t *lateTree) first() int64 {
+	if l, ok := t.tree.Min(); ok {
+		return l.e.FireMs()
+	}
+	return noDeadline
+}
+
+func (t *lateTree) pop() delayindex.Entry {
+	l, _ := t.tree.DeleteMin()
+	return l.e
+}
+
+// dropFrom removes the entries with a fire time of ms or later.
+func (t *lateTree) dropFrom(ms int64) {
+	for {
+		l, ok := t.tree.Max()
+		if !ok || l.e.FireMs() < ms {
+			return
+		}
+		t.tree.DeleteMax()
+	}
+}
+
+// due counts the entries with a fire time <= nowMs.
+func (t *lateTree) due(nowMs int64) int {
+	if l, ok := t.tree.Max(); !ok || l.e.FireMs() <= nowMs {
+		return t.tree.Len()
+	}
+	n := 0
+	t.tree.Ascend(func(l lateEntry) bool {
+		if l.e.FireMs() > nowMs {
+			return false
+		}
+		n++
+		return true
+	})
+	return n
+}

@@ -29,6 +29,7 @@ const (
 	opKeyRun      = 30 // lane u8, start, end, count i64
 	opKeyRunGone  = 31 // lane u8, start, end i64
 	opKeysUpTo    = 32 // lane u8, upTo i64; -1: the lane has no key index
+	opSplit       = 20 // lightMs i64, queues u32, then per queue: id u32, when, loc u64. Follows the opMark that it completes
 	maxTopicBytes = 1<<16 - 1
 )
 
@@ -119,6 +120,20 @@ func (e *edit) mark(m mark) {
 	e.ints(m.firedMs)
 	*e = append(*e, laneCount)
 	e.ints(m.absorbed[:]...)
+	if m.split() {
+		e.split(m)
+	}
+}
+
+func (e *edit) split(m mark) {
+	*e = append(*e, opSplit)
+	e.ints(m.lightMs)
+	*e = binary.LittleEndian.AppendUint32(*e, uint32(len(m.since)))
+	for queue, p := range m.since {
+		*e = binary.LittleEndian.AppendUint32(*e, queue)
+		*e = binary.LittleEndian.AppendUint64(*e, p.when)
+		*e = binary.LittleEndian.AppendUint64(*e, p.loc)
+	}
 }
 
 func (e *edit) replay(r replayPoint) {
@@ -188,6 +203,8 @@ func (r *editReader) applyOne(st *catalogState) {
 		}
 	case opMark:
 		r.applyMark(st)
+	case opSplit:
+		r.applySplit(st)
 	case opReplay:
 		st.replay = replayPoint{journal: r.i64(), lane0: r.i64()}
 	case opNextQueue:
@@ -247,4 +264,22 @@ func (r *editReader) applyMark(st *catalogState) {
 		m.absorbed[i] = r.i64()
 	}
 	st.mark = m
+}
+
+func (r *editReader) applySplit(st *catalogState) {
+	const perQueue = 20
+	m := &st.mark
+	lightMs, n := r.i64(), int64(r.u32())
+	if int64(len(r.b)) < n*perQueue {
+		r.b, r.err = nil, fmt.Errorf("%w: operation cut short", errEdit)
+		return
+	}
+	if n == 0 {
+		return // nobody waits
+	}
+	m.lightMs, m.since = max(lightMs, m.firedMs), make(map[uint32]position, n)
+	for range n {
+		queue := r.u32()
+		m.since[queue] = position{when: binary.LittleEndian.Uint64(r.take(8)), loc: binary.LittleEndian.Uint64(r.take(8))}
+	}
 }

@@ -133,7 +133,7 @@ func (s *Store) flushIndexes() error {
 func (s *Store) flushIndex(l *lane) error {
 	m := s.mark()
 	ri, wrote, err := l.index.Flush(func(e *delayindex.Entry) bool {
-		return !m.done(e.FireMs(), commitlog.Loc(e.Loc))
+		return !m.done(e)
 	})
 	if err != nil {
 		return err

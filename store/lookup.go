@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
 )
 
 // Lookup calls visit with the locations of messages that were put with this hash
@@ -62,7 +63,7 @@ func (s *Store) State(loc commitlog.Loc) (State, error) {
 		m := s.mark()
 		st.FireMs, st.Slot = it.When, -1
 		st.Cancelled = s.cancels.has(loc)
-		st.Pending = !st.Cancelled && !m.done(it.When, loc)
+		st.Pending = !st.Cancelled && !m.done(&delayindex.Entry{When: delayindex.MakeWhen(it.When, 0), Loc: uint64(loc), Queue: it.Queue})
 	}
 	return st, nil
 }

@@ -16,6 +16,7 @@ type metrics struct {
 	firedTotal        prometheus.Counter
 	orphaned          prometheus.Counter
 	tooFar            prometheus.Counter
+	throttled         prometheus.Counter
 	writeSeconds      prometheus.Histogram
 	syncSeconds       prometheus.Histogram
 	gauges            []prometheus.Collector
@@ -38,6 +39,7 @@ func newMetrics(s *Store) *metrics {
 		firedTotal:        counter("duelog_fired_total", "Scheduled messages that became visible."),
 		orphaned:          counter("duelog_orphaned_total", "Due messages dropped because their topic was deleted."),
 		tooFar:            counter("duelog_refused_too_far_total", "Messages refused because their fire time was beyond the limit."),
+		throttled:         counter("duelog_fire_throttled_total", "Times firing waited for its rate limit."),
 		writeSeconds:      histogram("duelog_append_seconds", "Time to write one batch of messages or firings, without the sync."),
 		syncSeconds:       histogram("duelog_flush_seconds", "Time of one fdatasync of a segment."),
 		gauges:            storeGauges(s),
@@ -56,6 +58,8 @@ func storeGauges(s *Store) []prometheus.Collector {
 		gauge("duelog_pending_messages", "Scheduled messages that have not fired.", func(st *Stats) float64 { return float64(st.Pending) }),
 		gauge("duelog_overdue_seconds", "How far firing is behind the wall clock.", func(st *Stats) float64 { return float64(st.BehindMs) / 1e3 }),
 		gauge("duelog_overdue_messages", "Messages in memory whose fire time has passed.", func(st *Stats) float64 { return float64(st.Overdue) }),
+		gauge("duelog_backlog_seconds", "For how long something that is due has been waiting to be fired.", func(st *Stats) float64 { return float64(st.BacklogMs) / 1e3 }),
+		gauge("duelog_heavy_topics", "Topics that fire behind the others because they had more than their share of a backlog.", func(st *Stats) float64 { return float64(st.HeavyTopics) }),
 		gauge("duelog_near_entries", "Index entries in the near wheel.", func(st *Stats) float64 { return float64(st.NearEntries) }),
 		gauge("duelog_key_entries", "Entries of the key index.", func(st *Stats) float64 { return float64(st.KeyEntries) }),
 		gauge("duelog_key_runs", "Files of the key index.", func(st *Stats) float64 { return float64(st.KeyRuns) }),
@@ -90,7 +94,7 @@ func flag(b bool) float64 {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return append([]prometheus.Collector{
-		m.lateness, m.journalSeconds, m.checkpointSeconds, m.firedTotal, m.orphaned, m.tooFar, m.writeSeconds, m.syncSeconds,
+		m.lateness, m.journalSeconds, m.checkpointSeconds, m.firedTotal, m.orphaned, m.tooFar, m.throttled, m.writeSeconds, m.syncSeconds,
 	}, m.gauges...)
 }
 

@@ -41,6 +41,16 @@ type bucket struct {
 	stream delayindex.Iterator
 }
 
+func (b *bucket) len() int { return len(b.loaded) + len(b.arrivals) }
+
+// entries returns all that are in memory. The bucket is not used any more.
+func (b *bucket) entries() []delayindex.Entry {
+	if len(b.loaded) == 0 {
+		return b.arrivals
+	}
+	return append(b.loaded, b.arrivals...)
+}
+
 const (
 	noDeadline = int64(1) << 62
 	noSecond   = noDeadline / 1000

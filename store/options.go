@@ -96,18 +96,24 @@ type Options struct {
 	// Clock replaces the machine's clock; nil is that one.
 	Clock *ManualClock
 
+	// FireRate is the most entries that fire per second; 0 means no bound. What is due
+	// beyond it fires late, in order, topics that have little to fire first.
+	FireRate int64
+
 	// Logger receives what an operator should know; nil discards it.
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil keeps them unregistered.
 	Registerer prometheus.Registerer
 
 	// These are replaced by tests that run in fake time: the clock, how often the
-	// keeper looks, and how far ahead the near wheel is loaded.
+	// keeper looks, how far ahead the near wheel is loaded, and how much a topic
+	// fires in a backlog before others need not wait for it.
 	clock      clock
 	keeperTick time.Duration
 	horizon    time.Duration
 	// diskSpace is how a test makes a disk full.
 	diskSpace func(dir string) (durable.Space, error)
+	quantum   int64
 }
 
 // EnsureDefaults replaces zero fields by their defaults.
@@ -137,6 +143,7 @@ func (o *Options) EnsureDefaults() {
 	if o.diskSpace == nil {
 		o.diskSpace = durable.DiskSpace
 	}
+	setDefault(&o.quantum, quantumFor(o.FireRate))
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -169,6 +176,9 @@ func (o *Options) Validate() error {
 	}
 	if o.DiskWarn < 0 || o.DiskRefuse < 0 || o.DiskFree < 0 {
 		return errors.New("DiskWarn, DiskRefuse and DiskFree must not be negative")
+	}
+	if o.FireRate < 0 {
+		return fmt.Errorf("FireRate is %d: it must not be negative", o.FireRate)
 	}
 	if o.NearEntries < 1024 {
 		return fmt.Errorf("NearEntries is %d: it must be at least 1024", o.NearEntries)

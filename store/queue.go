@@ -18,6 +18,7 @@ type Queue struct {
 	id      uint32
 	key     queueKey
 	cq      *consumequeue.Queue
+	share   *share // of its topic
 	deleted atomic.Bool
 
 	scheduled, fired atomic.Int64 // since the store was opened
@@ -42,8 +43,8 @@ type Queue struct {
 	}
 }
 
-func newQueue(s *Store, id uint32, st queueState, cq *consumequeue.Queue) *Queue {
-	q := &Queue{s: s, id: id, key: st.key, cq: cq}
+func newQueue(s *Store, id uint32, st queueState, cq *consumequeue.Queue, sh *share) *Queue {
+	q := &Queue{s: s, id: id, key: st.key, cq: cq, share: sh}
 	q.flushedTo.Store(st.next)
 	return q
 }

@@ -291,13 +291,19 @@ func (r *recovery) visitFrame(l *lane, f *commitlog.Frame, indexed int64) {
 // index adds an entry that the runs do not have. One that fired is kept out:
 // the journal says so until the replay point has passed it.
 func (r *recovery) index(e delayindex.Entry) {
-	if _, done := r.fired[commitlog.Loc(e.Loc)]; done || r.mark.done(e.FireMs(), commitlog.Loc(e.Loc)) {
+	if r.already(&e) {
 		return
 	}
 	r.batch = append(r.batch, e)
-	if e.FireMs() <= r.mark.firedMs {
+	if r.mark.passed(&e) {
 		r.late = append(r.late, e)
 	}
+}
+
+// already reports whether e fired before the store was opened.
+func (r *recovery) already(e *delayindex.Entry) bool {
+	_, fired := r.fired[commitlog.Loc(e.Loc)]
+	return fired || r.mark.done(e)
 }
 
 // restoreSlot puts a slot again; slots that the queue's files have are kept.
@@ -324,40 +330,55 @@ func (s *Store) sealQueues() {
 func (r *recovery) startDispatcher() (*dispatcher, error) {
 	s := r.s
 	r.mark.journal = r.st.replay.journal
-	d := newDispatcher(s, r.mark)
-	d.newestMs = r.lastFiredMs // no firing in the journal has a later fire time
-	s.cancels.taken(max(r.mark.firedMs, r.lastFiredMs))
+	// No firing in the journal has a later fire time.
+	d := newDispatcher(s, r.mark, max(r.lastFiredMs, r.mark.reached()))
+	s.cancels.taken(max(r.mark.reached(), r.lastFiredMs))
 	if err := r.lateInRuns(); err != nil {
 		return nil, err
 	}
 	r.late = s.cancels.sift(r.late)
 	slices.SortStableFunc(r.late, func(a, b delayindex.Entry) int { return delayindex.Compare(&a, &b) })
 	d.due.addLate(r.late)
+	if err := s.countPending(r); err != nil {
+		return nil, err
+	}
 
 	// Beyond the horizon nothing can have fired before, even if the clock was set back.
-	from := r.mark.firedMs + 1
+	// What heavy topics have before from is read by the lag.
+	from := r.mark.reached() + 1
 	horizon := (max(from, s.clock.NowMs(), r.lastFiredMs)/1000 + 1) * 1000
 	s.near.horizonMs, s.near.loadedMs, s.near.preparedMs = horizon, horizon, horizon
+	d.due.preparedMs = horizon
 	var it delayindex.Iterator = mergeSnapshots(s.snapshots(), from, horizon)
 	if len(r.fired) > 0 {
 		it = &unfiredIterator{Iterator: it, s: s, fired: r.fired}
 	}
-	d.due.addStream(it)
-	s.lastMark = mark{firedMs: r.mark.firedMs, absorbed: r.st.mark.absorbed, journal: r.st.replay.journal}
-	if err := s.countPending(r); err != nil {
-		return nil, err
+	d.due.addStream(it, from)
+	if len(r.fired) > 0 || r.mark.split() {
+		d.due.already = r.countAlready
 	}
+	s.lastMark = r.mark
 	s.log.Info("store recovered", "pending", s.Pending(), "late", len(r.late), "took", time.Since(r.start))
 	return d, nil
 }
 
-// lateInRuns finds the entries that the mark does not cover although their
-// time is not after it, in runs that were flushed before a later mark was kept.
+// countAlready is already for the lag. What lies before the stream of the
+// dispatcher comes only there, and countPending did not know better.
+func (r *recovery) countAlready(e *delayindex.Entry) bool {
+	done := r.already(e)
+	if done && e.FireMs() <= r.mark.lightMs && !r.s.cancels.has(commitlog.Loc(e.Loc)) {
+		r.s.pending.Add(-1)
+	}
+	return done
+}
+
+// lateInRuns finds the entries that the mark does not cover although firing has
+// passed them, in runs that were flushed before a later mark was kept.
 func (r *recovery) lateInRuns() error {
 	for _, l := range r.s.lanes {
 		covered := r.st.mark.absorbed[l.id]
 		beyond := slices.ContainsFunc(l.index.Runs(), func(ri delayindex.RunInfo) bool {
-			return ri.End > covered && ri.MinFireMs <= r.mark.firedMs
+			return ri.End > covered && ri.MinFireMs <= r.mark.reached()
 		})
 		if !beyond {
 			continue
@@ -372,7 +393,7 @@ func (r *recovery) lateInRuns() error {
 func (r *recovery) lateIn(l *lane, covered int64) error {
 	snap := l.index.Snapshot()
 	defer snap.Release()
-	it := snap.Iter(0, r.mark.firedMs+1)
+	it := snap.Iter(0, r.mark.reached()+1)
 	defer it.Close()
 	block := make([]delayindex.Entry, loadBlock)
 	for {
@@ -382,18 +403,22 @@ func (r *recovery) lateIn(l *lane, covered int64) error {
 		}
 		for _, e := range block[:n] {
 			off := commitlog.Loc(e.Loc).Offset()
-			_, fired := r.fired[commitlog.Loc(e.Loc)]
-			if off >= covered && off < l.index.IndexedUpTo() && !fired {
+			if off >= covered && off < l.index.IndexedUpTo() && r.mark.passed(&e) && !r.already(&e) {
 				r.late = append(r.late, e)
 			}
 		}
 	}
 }
 
-// countPending starts the gauge of pending messages. What the journal fired
-// after the mark is still counted; unfiredIterator takes it off.
+// countPending starts the gauge of pending messages. What fired after the mark's
+// firedMs is still counted; unfiredIterator and countAlready take it off.
 func (s *Store) countPending(r *recovery) error {
-	n := int64(len(r.late))
+	n := int64(0)
+	for i := range r.late {
+		if r.late[i].FireMs() <= r.mark.firedMs {
+			n++
+		}
+	}
 	snaps := s.snapshots()
 	defer releaseAll(snaps)
 	for _, sn := range snaps {

@@ -14,6 +14,7 @@ type registry struct {
 
 	mu    sync.RWMutex
 	byKey map[queueKey]*Queue
+	share map[string]*share // by topic
 	next  uint32
 
 	// ids is indexed by dense id; replaced as a whole when it grows, so that
@@ -22,7 +23,7 @@ type registry struct {
 }
 
 func newRegistry(s *Store) *registry {
-	r := &registry{s: s, byKey: map[queueKey]*Queue{}}
+	r := &registry{s: s, byKey: map[queueKey]*Queue{}, share: map[string]*share{}}
 	r.ids.Store(&[]*Queue{})
 	return r
 }
@@ -63,10 +64,18 @@ func (r *registry) create(k queueKey) (*Queue, error) {
 		return nil, errors.Join(fmt.Errorf("create queue %d of topic %s: %w", k.num, k.topic, err), cq.Delete())
 	}
 	r.next = id + 1
-	q := newQueue(r.s, id, queueState{key: k}, cq)
+	q := newQueue(r.s, id, queueState{key: k}, cq, r.shareLocked(k.topic))
 	r.byKey[k] = q
 	r.setID(id, q)
 	return q, nil
+}
+
+// shareLocked returns what the queues of a topic have in common.
+func (r *registry) shareLocked(topic string) *share {
+	if r.share[topic] == nil {
+		r.share[topic] = &share{}
+	}
+	return r.share[topic]
 }
 
 func (r *registry) setID(id uint32, q *Queue) {
@@ -87,7 +96,7 @@ func (r *registry) restore(st *catalogState) error {
 		if err != nil {
 			return fmt.Errorf("open queue %d of topic %s: %w", qs.key.num, qs.key.topic, err)
 		}
-		q := newQueue(r.s, id, qs, cq)
+		q := newQueue(r.s, id, qs, cq, r.shareLocked(qs.key.topic))
 		r.byKey[qs.key], ids[id] = q, q
 	}
 	return nil
@@ -113,6 +122,7 @@ func (r *registry) remove(topic string) error {
 		return fmt.Errorf("delete topic %s: %w", topic, err)
 	}
 	var errs []error
+	delete(r.share, topic)
 	for _, q := range gone {
 		q.deleted.Store(true)
 		delete(r.byKey, q.key)

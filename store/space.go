@@ -200,7 +200,7 @@ func (s *Store) countWaiting(ctx context.Context, c *spaceCounter) error {
 		}
 		for i := range block[:n] {
 			e := &block[i]
-			if g := c.at(commitlog.Loc(e.Loc)); g != nil && !m.done(e.FireMs(), commitlog.Loc(e.Loc)) {
+			if g := c.at(commitlog.Loc(e.Loc)); g != nil && !m.done(e) {
 				g.Pending += commitlog.RecordHeaderSize + int64(e.Size)
 			}
 		}

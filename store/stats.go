@@ -17,6 +17,8 @@ type Stats struct {
 	Pending     int64 // scheduled and not yet fired
 	Overdue     int64 // of these, in memory and due
 	BehindMs    int64 // how far firing is behind the wall clock; 0 when it keeps up
+	BacklogMs   int64 // for how long something due has been left over; 0 without a backlog
+	HeavyTopics int64 // topics that fire behind the others in the backlog
 	NearEntries int64 // index entries in the near wheel
 	Cancelled   int64 // cancelled since the store was opened
 	KeyEntries  int64 // entries of the key index, those of messages that are gone included
@@ -62,6 +64,10 @@ func (s *Store) Stats() Stats {
 	if behind := s.NowMs() - s.mark().firedMs; behind > 2*maxWait.Milliseconds() {
 		st.BehindMs = behind
 	}
+	if since := s.backlogSince.Load(); since != 0 {
+		st.BacklogMs = max(s.NowMs()-since, 0)
+	}
+	st.HeavyTopics = s.heavyTopics.Load()
 	s.near.mu.Lock()
 	st.NearEntries = int64(s.near.count)
 	s.near.mu.Unlock()

@@ -41,6 +41,9 @@ type Store struct {
 
 	pending atomic.Int64 // scheduled and not yet fired
 	overdue atomic.Int64 // of these, in memory and due
+	// The present backlog: wall clock of its beginning, 0 = none; topics behind others.
+	backlogSince atomic.Int64
+	heavyTopics  atomic.Int64
 	// Since the store was opened: payload accepted, and bytes written by class.
 	payloadBytes atomic.Int64
 	written      [bytesClassCount]atomic.Int64
@@ -148,6 +151,7 @@ func (s *Store) open() error {
 		return err
 	}
 	if err := s.metrics.register(s.opts.Registerer); err != nil {
+		d.due.close()
 		return err
 	}
 	s.moveSizeCutoff() // what it had reached is gone
