@@ -146,6 +146,16 @@ func (l *Log) KeepFor(off, fireMs int64) {
 	}
 }
 
+// LimitFire makes a segment count as fired no later than fireMs, whatever it holds:
+// what fires later has another place now. The owner has registered that.
+func (l *Log) LimitFire(base, fireMs int64) {
+	l.smu.Lock()
+	defer l.smu.Unlock()
+	if i, ok := l.find(base); ok {
+		l.infos[i].MaxFireMs = min(l.infos[i].MaxFireMs, fireMs)
+	}
+}
+
 // find is called with smu held.
 func (l *Log) find(base int64) (int, bool) {
 	return slices.BinarySearchFunc(l.infos, base, func(s SegmentInfo, b int64) int {

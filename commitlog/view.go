@@ -24,6 +24,9 @@ type View struct {
 	cold *coldBuffer   // cold: the pooled buffer
 }
 
+// BytesView is a View of bytes that nobody has to give back.
+func BytesView(b []byte) View { return View{b: b} }
+
 // Bytes are the bytes. Do not write to them, nor use them after Release.
 func (v View) Bytes() []byte { return v.b }
 

@@ -66,7 +66,7 @@ func (h *histogram) addRun(r *run) error {
 		return nil
 	}
 	first := max(h.lo, uint64(r.info.MinFireMs))
-	last := min(h.hi-1, uint64(r.info.MaxFireMs))
+	last := min(h.hi-1, uint64(r.info.LastFireMs()))
 	begin, err := r.indexOf(first)
 	if err != nil {
 		return err

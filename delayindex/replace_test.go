@@ -153,6 +153,12 @@ func TestCutHidesWhatFiresLater(t *testing.T) {
 		require.GreaterOrEqual(t, s.Count(from, to), n)
 		requireEntries(t, selected(want, from, to), s.Iter(from, to))
 	}
+	counts := make([]int64, 110)
+	require.NoError(t, s.Histogram(baseMs, hourMs, 0, counts))
+	for i, n := range counts {
+		from := baseMs + int64(i)*hourMs
+		require.EqualValues(t, len(selected(want, from, from+hourMs)), n, "hour %d", i)
+	}
 	s.Release()
 	again := openIndex(t, dir, x.Runs(), infos[2].End)
 	requireContent(t, again, want)

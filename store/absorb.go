@@ -17,6 +17,10 @@ func (s *Store) absorb(l *lane, es []delayindex.Entry, end int64) {
 	s.pending.Add(int64(len(es)))
 	n := s.near
 	n.mu.Lock()
+	if l.enterSegment(end) {
+		l.bornMs = 0
+		s.kickKeeper()
+	}
 	l.index.Add(es, end)
 	for i := range es {
 		n.addLocked(&es[i])

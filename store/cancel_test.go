@@ -195,6 +195,7 @@ func TestCancelLogIsCompactedAndForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		opts := small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour})
 		opts.JournalSegmentSize = 64 << 10 // the cancel log's are not larger
+		opts.EvacuateAfter = -1            // it would end the message and its cancellation
 		s := mustOpen(t, t.TempDir(), opts)
 		q := mustQueue(t, s, "orders", 0)
 		far := mustPut(t, s, q, s.NowMs()+1000*time.Hour.Milliseconds(), "far")

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/delayindex"
 )
 
@@ -47,7 +48,12 @@ type catalogState struct {
 	nextQueue uint32
 	mark      mark
 	replay    replayPoint
+	cold      map[int64]cold.Info  // by base
+	cuts      map[int64]segmentCut // of segments in the far lane, by base
 }
+
+// segmentCut says from which fire time on the messages of a segment have moved.
+type segmentCut struct{ end, ms int64 }
 
 func newCatalogState() *catalogState {
 	return &catalogState{
@@ -58,6 +64,8 @@ func newCatalogState() *catalogState {
 		keys:      map[uint8]*keysState{},
 		queues:    map[uint32]queueState{},
 		nextQueue: 1,
+		cold:      map[int64]cold.Info{},
+		cuts:      map[int64]segmentCut{},
 	}
 }
 
@@ -98,7 +106,51 @@ func (st *catalogState) laneSegments(lane uint8) []commitlog.SegmentInfo {
 	})
 }
 
+func (st *catalogState) dropSegment(lane uint8, base int64) {
+	delete(st.segments[lane], base)
+	delete(st.given[lane], base)
+	if lane == farLane {
+		st.dropCut(base)
+	}
+}
+
+// dropCut forgets a cut when its segment is dead, and with it the segment's runs,
+// lest what it hides in them be seen again. All else in them is done.
+func (st *catalogState) dropCut(base int64) {
+	c, ok := st.cuts[base]
+	if !ok {
+		return
+	}
+	delete(st.cuts, base)
+	st.runs[farLane] = slices.DeleteFunc(st.runs[farLane], func(r delayindex.RunInfo) bool {
+		return r.Start >= base && r.End <= c.end
+	})
+}
+
+func (st *catalogState) coldFiles() []cold.Info {
+	return slices.SortedFunc(maps.Values(st.cold), func(a, b cold.Info) int { return cmp.Compare(a.Base, b.Base) })
+}
+
+// putCut also hides the entries of the segment's runs that have moved.
+func (st *catalogState) putCut(base int64, c segmentCut) {
+	st.cuts[base] = c
+	for i := range st.runs[farLane] {
+		st.cutRun(&st.runs[farLane][i])
+	}
+}
+
+func (st *catalogState) cutRun(r *delayindex.RunInfo) {
+	for base, c := range st.cuts {
+		if r.Start >= base && r.End <= c.end {
+			r.CutMs = c.ms
+		}
+	}
+}
+
 func (st *catalogState) putRun(lane uint8, r delayindex.RunInfo) {
+	if lane == farLane {
+		st.cutRun(&r)
+	}
 	runs := append(st.runs[lane], r)
 	slices.SortFunc(runs, func(a, b delayindex.RunInfo) int { return cmp.Compare(a.Start, b.Start) })
 	st.runs[lane] = runs
@@ -144,6 +196,14 @@ func (st *catalogState) snapshot() [][]byte {
 			e.run(lane, r)
 			next()
 		}
+	}
+	for _, c := range st.cold {
+		e.cold(c)
+		next()
+	}
+	for base, c := range st.cuts {
+		e.cut(base, c)
+		next()
 	}
 	for lane, upTo := range st.indexed {
 		e.indexed(lane, upTo)
@@ -208,6 +268,14 @@ func (c *catalog) commit(e edit) error {
 		return fmt.Errorf("rewrite manifest: %w", err)
 	}
 	return nil
+}
+
+// unsure reports whether an append failed in a way that leaves open what a
+// restart will find. Nothing can be committed then any more.
+func (c *catalog) unsure() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m.failed != nil
 }
 
 // view runs f on the state; f must not keep references to its maps.

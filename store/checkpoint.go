@@ -147,15 +147,21 @@ func (s *Store) addSegments(e *edit) {
 	}
 	add(journalLane, s.journalLog)
 	add(cancelLane, s.cancelLog)
+	s.addCold(e)
 }
 
 // dropBehind unlinks the runs whose entries are all done and recycles the
 // journal segments before the replay point.
 func (s *Store) dropBehind(m mark, rp replayPoint) error {
 	for _, l := range s.lanes {
-		if err := s.dropRuns(l, m); err != nil {
-			return fmt.Errorf("drop fired runs of lane %d: %w", l.id, err)
+		done := func(r *delayindex.RunInfo) bool { return r.LastFireMs() <= m.firedMs && r.End <= m.absorbed[l.id] }
+		if err := s.dropRuns(l.id, l.index, done); err != nil {
+			return err
 		}
+	}
+	coldDone := func(r *delayindex.RunInfo) bool { return r.LastFireMs() <= m.firedMs }
+	if err := s.dropRuns(coldLane, s.cold.index, coldDone); err != nil {
+		return err
 	}
 	for _, info := range s.journalLog.Segments() {
 		if !info.Sealed || info.End > rp.journal {
@@ -168,12 +174,13 @@ func (s *Store) dropBehind(m mark, rp replayPoint) error {
 	return nil
 }
 
-func (s *Store) dropRuns(l *lane, m mark) error {
+// dropRuns unlinks the runs of a lane of which every entry is done.
+func (s *Store) dropRuns(id uint8, index *delayindex.Index, done func(*delayindex.RunInfo) bool) error {
 	var e edit
 	var gone []delayindex.RunInfo
-	for _, r := range l.index.Runs() {
-		if r.MaxFireMs <= m.firedMs && r.End <= m.absorbed[l.id] {
-			e.runGone(l.id, r)
+	for _, r := range index.Runs() {
+		if done(&r) {
+			e.runGone(id, r)
 			gone = append(gone, r)
 		}
 	}
@@ -181,11 +188,11 @@ func (s *Store) dropRuns(l *lane, m mark) error {
 		return nil
 	}
 	if err := s.catalog.commit(e); err != nil {
-		return err
+		return fmt.Errorf("drop fired runs of lane %d: %w", id, err)
 	}
 	for _, r := range gone {
-		if err := l.index.Drop(r); err != nil {
-			return err
+		if err := index.Drop(r); err != nil {
+			return fmt.Errorf("drop fired runs of lane %d: %w", id, err)
 		}
 	}
 	return nil

@@ -29,6 +29,12 @@ func (s *Store) giveUpDamaged(err error) (bool, error) {
 		return false, nil
 	}
 	id, perr := strconv.Atoi(filepath.Base(filepath.Dir(bad.Path)))
+	if perr == nil && id == coldLane {
+		var e edit
+		e.runGone(coldLane, bad.Run) // Open rebuilds what the cold files have and no run does
+		gerr := s.catalog.commit(e)
+		return gerr == nil, gerr
+	}
 	if perr != nil || id < 0 || id >= laneCount || s.lanes[id] == nil {
 		return false, nil
 	}

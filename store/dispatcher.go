@@ -173,7 +173,7 @@ func (d *dispatcher) wantedLocked() func() {
 	if !ok {
 		return nil
 	}
-	snaps := d.s.snapshots()
+	snaps := d.s.snapshotsLocked()
 	return func() { d.due.lag.open(mergeSnapshots(snaps, from, to), from, to, d.s.clock.wake) }
 }
 
@@ -286,7 +286,7 @@ func (d *dispatcher) keepLate(now int64) {
 		if first == told && last == told {
 			continue
 		}
-		d.s.lanes[loc.Lane()].keepFor(loc, e.Size, now)
+		d.s.keepFor(loc, e.Size, now)
 		told = last
 	}
 }

@@ -11,8 +11,9 @@
 //	                                                         │  (near wheel within the horizon)
 //	           visible <── consume queue <── journal batch <─┘  dispatcher, at the fire time
 //
-// A body is written once, to the lane of its delay class, and never moves while
-// a journal batch or a consume queue refers to it.
+// A body is written to the lane of its delay class. If it waits for more than four
+// days it moves once, compressed, to a cold file (evacuate.go). It never moves
+// while a journal batch or a consume queue refers to it.
 //
 // # Promises
 //
@@ -88,9 +89,10 @@
 // Each lane has one writer goroutine (package commitlog). The dispatcher runs on a
 // locked OS thread. The loader brings slices of the index into the near wheel. The
 // keeper does checkpoints, index flushes and retention. Another goroutine merges and
-// drops the runs of the key index. Close waits for all of them.
+// drops the runs of the key index. The compactor evacuates segments of far-future
+// messages and merges runs of the delay index. Close waits for all of them.
 //
-// Lock order, outermost first: keepMu, checkpointMu, cancels.writes, registry.mu, catalog.mu, near.mu, cancels.mu, the locks inside
-// delayindex, keyindex, commitlog and consumequeue, Queue.watch. Nothing is fsynced and no
+// Lock order, outermost first: keepMu, checkpointMu, cancels.writes, registry.mu, catalog.mu, near.mu, cancels.mu, the
+// locks inside delayindex, keyindex, commitlog, commitlog/cold and consumequeue, Queue.watch. Nothing is fsynced and no
 // callback of the embedder runs under near.mu.
 package store

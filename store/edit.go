@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/keyindex"
 )
@@ -26,6 +27,9 @@ const (
 	opReplay      = 10 // journal i64, lane0 i64
 	opNextQueue   = 11 // id u32
 	opGivenBack   = 12 // lane u8, base, from, to i64
+	opCold        = 16 // base, size, fileSize, records, minFireMs, maxFireMs, deadTo, keepMs i64
+	opColdGone    = 17 // base i64
+	opCut         = 18 // base, end, cutMs i64
 	opKeyRun      = 30 // lane u8, start, end, count i64
 	opKeyRunGone  = 31 // lane u8, start, end i64
 	opKeysUpTo    = 32 // lane u8, upTo i64; -1: the lane has no key index
@@ -141,6 +145,24 @@ func (e *edit) replay(r replayPoint) {
 	e.ints(r.journal, r.lane0)
 }
 
+// cold registers a cold file, or its new figures.
+func (e *edit) cold(c cold.Info) {
+	*e = append(*e, opCold)
+	e.ints(c.Base, c.Size, c.FileSize, c.Records, c.MinFireMs, c.MaxFireMs, c.DeadTo, c.KeepMs)
+}
+
+func (e *edit) coldGone(base int64) {
+	*e = append(*e, opColdGone)
+	e.ints(base)
+}
+
+// cut says that of the segment [base, end) of the far lane the messages that fire
+// at cutMs or later live in the cold file of that base.
+func (e *edit) cut(base int64, c segmentCut) {
+	*e = append(*e, opCut)
+	e.ints(base, c.end, c.ms)
+}
+
 // apply carries out the operations of one edit on st. It trusts nothing: a
 // short or unknown operation is an error and leaves st partly changed.
 func (e edit) apply(st *catalogState) error {
@@ -178,8 +200,7 @@ func (r *editReader) applyOne(st *catalogState) {
 		st.putSegment(lane, r.segment())
 	case opSegmentGone:
 		lane, base := r.u8(), r.i64()
-		delete(st.segments[lane], base)
-		delete(st.given[lane], base)
+		st.dropSegment(lane, base)
 	case opGivenBack:
 		r.applyGivenBack(st)
 	case opRun:
@@ -218,6 +239,14 @@ func (r *editReader) applyOne(st *catalogState) {
 	case opKeysUpTo:
 		lane := r.u8()
 		st.setKeysUpTo(lane, r.i64())
+	case opCold:
+		c := r.coldInfo()
+		st.cold[c.Base] = c
+	case opColdGone:
+		delete(st.cold, r.i64())
+	case opCut:
+		base := r.i64()
+		st.putCut(base, segmentCut{end: r.i64(), ms: r.i64()})
 	default:
 		r.err = fmt.Errorf("%w: unknown operation %d", errEdit, op)
 	}
@@ -240,6 +269,13 @@ func (r *editReader) applyGivenBack(st *catalogState) {
 		r.err = fmt.Errorf("%w: range [%d, %d) of the segment at %d", errEdit, given.From, given.To, base)
 	default:
 		st.putGiven(lane, base, given)
+	}
+}
+
+func (r *editReader) coldInfo() cold.Info {
+	return cold.Info{
+		Base: r.i64(), Size: r.i64(), FileSize: r.i64(), Records: r.i64(),
+		MinFireMs: r.i64(), MaxFireMs: r.i64(), DeadTo: r.i64(), KeepMs: r.i64(),
 	}
 }
 

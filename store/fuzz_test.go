@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/keyindex"
 )
@@ -24,6 +25,9 @@ func sampleEdit() edit {
 	e.nextQueue(20)
 	e.keyRun(2, keyindex.RunInfo{Start: 1, End: 2, Count: 3})
 	e.keysUpTo(2, 2)
+	e.run(farLane, delayindex.RunInfo{Start: 4096, End: 5000, Count: 3, MinFireMs: 4, MaxFireMs: 50})
+	e.cut(4096, segmentCut{end: 8192, ms: 30})
+	e.cold(cold.Info{Base: 4096, Size: 1, FileSize: 2, Records: 3, MinFireMs: 4, MaxFireMs: 5, DeadTo: 6, KeepMs: 7})
 	return e
 }
 
@@ -33,6 +37,8 @@ func TestEditsAddUpToTheStateTheyDescribe(t *testing.T) {
 	require.Equal(t, queueState{key: queueKey{"orders", 3}, min: 1, next: 2}, want.queues[7])
 	require.EqualValues(t, 20, want.nextQueue)
 	require.Equal(t, []commitlog.Range{{From: 4096, To: 4600}}, want.laneGiven(1))
+	require.EqualValues(t, 30, want.runs[farLane][0].CutMs)
+	require.EqualValues(t, 7, want.cold[4096].KeepMs)
 	got := newCatalogState()
 	for _, e := range want.snapshot() {
 		require.NoError(t, edit(e).apply(got))
@@ -44,6 +50,8 @@ func TestEditsAddUpToTheStateTheyDescribe(t *testing.T) {
 	gone.segmentGone(1, 4096)
 	gone.runGone(2, delayindex.RunInfo{Start: 1, End: 2})
 	gone.keyRunGone(2, keyindex.RunInfo{Start: 1, End: 2})
+	gone.coldGone(4096)
+	gone.segmentGone(farLane, 4096)
 	require.NoError(t, gone.apply(got))
 	require.Equal(t, &keysState{upTo: 2}, got.keys[2])
 	gone.keysUpTo(2, -1)
@@ -53,6 +61,9 @@ func TestEditsAddUpToTheStateTheyDescribe(t *testing.T) {
 	require.Empty(t, got.given[1])
 	require.Empty(t, got.runs[2])
 	require.Empty(t, got.keys)
+	require.Empty(t, got.cold)
+	require.Empty(t, got.cuts)
+	require.Empty(t, got.runs[farLane], "what the cut hid does not come back")
 	require.EqualValues(t, 20, got.nextQueue, "ids are never given twice")
 }
 

@@ -12,10 +12,17 @@ import (
 	"github.com/duelog/duelog/keyindex"
 )
 
-// laneCount is the number of lanes. Messages are put into lanes by how long
-// they wait, so that all of a segment dies together and is recycled whole.
-// Lanes from 16 on are kept free for compacted far-future messages.
+// laneCount is the number of lanes that take messages. Messages are put into
+// lanes by how long they wait, so that all of a segment dies together and is
+// recycled whole.
 const laneCount = 4
+
+const (
+	// farLane is where messages of more than four days wait to be evacuated.
+	farLane = 3
+	// coldLane is where they are then; see coldStore.
+	coldLane = 16
+)
 
 // laneClass describes one lane; see the package commitlog for what it stores.
 type laneClass struct {
@@ -148,6 +155,21 @@ func (l *lane) SegmentSealed(id uint8, info commitlog.SegmentInfo) error {
 		return err
 	}
 	return nil
+}
+
+// segmentBase is the base of the segment with the byte at off.
+func (l *lane) segmentBase(off int64) int64 { return off - off%l.segmentSize }
+
+// enterSegment ends the memtable where the segment of the frame that ends at end
+// begins: in the far lane no run has entries of two segments, so that a segment
+// can move with exactly its runs. It reports whether there is a memtable to flush.
+func (l *lane) enterSegment(end int64) bool {
+	base := l.segmentBase(end - 1)
+	if l.id != farLane || l.index.MemtableStart() >= base {
+		return false
+	}
+	l.index.Add(nil, base)
+	return l.index.Freeze()
 }
 
 func indexEntry(it *commitlog.Item) delayindex.Entry {

@@ -45,7 +45,7 @@ func (s *Store) horizonIsLow() bool {
 	now := s.clock.NowMs()
 	s.near.mu.Lock()
 	defer s.near.mu.Unlock()
-	return s.near.horizonMs < now+s.horizonLowMs() && s.near.count < s.opts.NearEntries/2
+	return s.near.horizonMs < min(now+s.horizonLowMs(), s.near.topLocked()) && s.near.count < s.opts.NearEntries/2
 }
 
 // loadStep raises the horizon by as much as fits and loads up to it.
@@ -56,7 +56,7 @@ func (s *Store) loadStep() error {
 	s.near.mu.Unlock()
 
 	to, streamed := s.chooseStep(from, room)
-	snaps := s.raiseHorizon(to)
+	to, snaps := s.raiseHorizon(to)
 	it := mergeSnapshots(snaps, from, to)
 	if streamed {
 		s.near.mu.Lock()
@@ -95,21 +95,31 @@ func (s *Store) chooseStep(from, room int64) (to int64, streamed bool) {
 	}
 }
 
-// raiseHorizon lets arrivals before to come to the wheel from now on and
-// returns what was in the index until now.
-func (s *Store) raiseHorizon(to int64) []*delayindex.Snapshot {
+// raiseHorizon lets arrivals before to, or before the ceiling, come to the wheel
+// from now on. It returns that time and what was in the index until now.
+func (s *Store) raiseHorizon(to int64) (int64, []*delayindex.Snapshot) {
 	s.near.mu.Lock()
 	defer s.near.mu.Unlock()
+	to = max(min(to, s.near.topLocked()), s.near.horizonMs)
 	s.near.horizonMs = to
-	return s.snapshots()
+	return to, s.snapshotsLocked()
 }
 
+// snapshots returns a view of all lanes at one moment: an entry that moves from
+// one lane to another is in one of them.
 func (s *Store) snapshots() []*delayindex.Snapshot {
-	snaps := make([]*delayindex.Snapshot, 0, laneCount)
+	s.near.mu.Lock()
+	defer s.near.mu.Unlock()
+	return s.snapshotsLocked()
+}
+
+// snapshotsLocked is called with near.mu held.
+func (s *Store) snapshotsLocked() []*delayindex.Snapshot {
+	snaps := make([]*delayindex.Snapshot, 0, laneCount+1)
 	for _, l := range s.lanes {
 		snaps = append(snaps, l.index.Snapshot())
 	}
-	return snaps
+	return append(snaps, s.cold.index.Snapshot())
 }
 
 func releaseAll(snaps []*delayindex.Snapshot) {

@@ -83,12 +83,25 @@ func (s *Store) Settle(ctx context.Context) error {
 }
 
 // Maintain does at once what is otherwise done in the background at its times: old
-// segments are sealed, old memtables flushed, a checkpoint is written, and retention
-// makes a pass.
+// segments are sealed, old memtables flushed, a checkpoint is written, far-future
+// messages are compacted, and retention makes a pass.
 func (s *Store) Maintain(context.Context) error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
+	if err := s.saveAll(); err != nil {
+		return err
+	}
+	if err := s.compactor.run(true); err != nil {
+		return err
+	}
+	s.keepMu.Lock()
+	defer s.keepMu.Unlock()
+	return s.retain()
+}
+
+// saveAll brings what is old enough to where recovery need not look for it.
+func (s *Store) saveAll() error {
 	s.keepMu.Lock()
 	defer s.keepMu.Unlock()
 	s.rollOldSegments()
@@ -96,8 +109,5 @@ func (s *Store) Maintain(context.Context) error {
 	if err := s.flushIndexes(); err != nil {
 		return err
 	}
-	if err := s.checkpoint(); err != nil {
-		return err
-	}
-	return s.retain()
+	return s.checkpoint()
 }

@@ -64,10 +64,11 @@ func (m *mark) passed(e *delayindex.Entry) bool {
 	return !heavy || !p.before(e)
 }
 
-// done reports whether e is covered by the mark.
+// done reports whether e is covered by the mark. One in the cold lane was absorbed
+// long before it moved there.
 func (m *mark) done(e *delayindex.Entry) bool {
 	loc := commitlog.Loc(e.Loc)
-	return loc.Offset() < m.absorbed[loc.Lane()] && m.passed(e)
+	return (loc.Lane() == coldLane || loc.Offset() < m.absorbed[loc.Lane()]) && m.passed(e)
 }
 
 // coverage remembers, for ends of the journal, up to when the batches before

@@ -13,6 +13,9 @@ type metrics struct {
 	lateness          *lateness
 	journalSeconds    prometheus.Histogram
 	checkpointSeconds prometheus.Histogram
+	evacuated         prometheus.Counter
+	evacuatedBytes    prometheus.Counter
+	mergedRuns        prometheus.Counter
 	firedTotal        prometheus.Counter
 	orphaned          prometheus.Counter
 	tooFar            prometheus.Counter
@@ -40,6 +43,9 @@ func newMetrics(s *Store) *metrics {
 		orphaned:          counter("duelog_orphaned_total", "Due messages dropped because their topic was deleted."),
 		tooFar:            counter("duelog_refused_too_far_total", "Messages refused because their fire time was beyond the limit."),
 		throttled:         counter("duelog_fire_throttled_total", "Times firing waited for its rate limit."),
+		evacuated:         counter("duelog_evacuated_total", "Far-future messages moved into cold files."),
+		evacuatedBytes:    counter("duelog_evacuated_bytes_total", "Bytes of these messages before compression."),
+		mergedRuns:        counter("duelog_merged_runs_total", "Runs of the delay index merged with their neighbours."),
 		writeSeconds:      histogram("duelog_append_seconds", "Time to write one batch of messages or firings, without the sync."),
 		syncSeconds:       histogram("duelog_flush_seconds", "Time of one fdatasync of a segment."),
 		gauges:            storeGauges(s),
@@ -94,6 +100,7 @@ func flag(b bool) float64 {
 
 func (m *metrics) collectors() []prometheus.Collector {
 	return append([]prometheus.Collector{
+		m.evacuated, m.evacuatedBytes, m.mergedRuns,
 		m.lateness, m.journalSeconds, m.checkpointSeconds, m.firedTotal, m.orphaned, m.tooFar, m.throttled, m.writeSeconds, m.syncSeconds,
 	}, m.gauges...)
 }

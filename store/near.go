@@ -20,6 +20,7 @@ type near struct {
 	mu sync.Mutex
 
 	horizonMs  int64             // arrivals before it come here; a multiple of 1000
+	ceilingMs  int64             // the horizon must not pass it: what fires later is being moved
 	loadedMs   int64             // the index is loaded up to here; <= horizonMs
 	preparedMs int64             // seconds before it belong to the dispatcher; <= loadedMs
 	absorbed   [laneCount]int64  // lane offsets up to which arrivals were handed over
@@ -57,8 +58,11 @@ const (
 )
 
 func newNear() *near {
-	return &near{buckets: map[int64]*bucket{}, freshMinMs: noDeadline, firstSec: noSecond}
+	return &near{buckets: map[int64]*bucket{}, freshMinMs: noDeadline, firstSec: noSecond, ceilingMs: noDeadline}
 }
+
+// topLocked is how far the horizon may be raised, in whole seconds.
+func (n *near) topLocked() int64 { return n.ceilingMs / 1000 * 1000 }
 
 // addLocked takes an arrival; the caller holds mu.
 func (n *near) addLocked(e *delayindex.Entry) {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/commitlog/segment"
 	"github.com/duelog/duelog/internal/durable"
 )
@@ -32,6 +33,9 @@ const (
 	DefaultMemtableAge        = 10 * time.Minute
 	DefaultNearEntries        = 8 << 20
 	DefaultFireBatch          = 8 << 10
+	DefaultEvacuateAfter      = 6 * time.Hour
+	DefaultEvacuateRate       = 50 << 20
+	DefaultColdCacheBytes     = 64 << 20
 )
 
 // Options of Open. The zero value of every field means its default; nil
@@ -95,6 +99,13 @@ type Options struct {
 
 	// Clock replaces the machine's clock; nil is that one.
 	Clock *ManualClock
+	// EvacuateAfter is the age at which a full segment of messages that wait for more
+	// than four days is compacted into a cold file; negative means never. It reads
+	// and writes at most EvacuateRate bytes per second, as does the merging of runs.
+	EvacuateAfter time.Duration
+	EvacuateRate  int64
+	// ColdCacheBytes bounds the memory for decompressed blocks of cold messages.
+	ColdCacheBytes int64
 
 	// FireRate is the most entries that fire per second; 0 means no bound. What is due
 	// beyond it fires late, in order, topics that have little to fire first.
@@ -114,6 +125,9 @@ type Options struct {
 	// diskSpace is how a test makes a disk full.
 	diskSpace func(dir string) (durable.Space, error)
 	quantum   int64
+	// What fires sooner than this is not moved; above how many runs a lane's runs are merged.
+	evacuateAhead time.Duration
+	mergeAbove    int
 }
 
 // EnsureDefaults replaces zero fields by their defaults.
@@ -135,6 +149,11 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.CheckpointBytes, DefaultCheckpointBytes)
 	setDefault(&o.NearEntries, DefaultNearEntries)
 	setDefault(&o.FireBatch, DefaultFireBatch)
+	setDefault(&o.EvacuateAfter, DefaultEvacuateAfter)
+	setDefault(&o.EvacuateRate, DefaultEvacuateRate)
+	setDefault(&o.ColdCacheBytes, DefaultColdCacheBytes)
+	setDefault(&o.evacuateAhead, defaultEvacuateAhead)
+	setDefault(&o.mergeAbove, defaultMergeAbove)
 	setDefault(&o.keeperTick, time.Second)
 	if o.Clock != nil {
 		setDefault(&o.horizon, manualHorizon)
@@ -164,6 +183,12 @@ func (o *Options) Validate() error {
 		if size < 64<<10 || size%4096 != 0 {
 			return fmt.Errorf("%s is %d: it must be a multiple of 4096 of at least 65536 bytes", name, size)
 		}
+	}
+	if o.DelaySegmentSize > cold.MaxSegmentSize {
+		return fmt.Errorf("DelaySegmentSize is %d: it must be at most %d", o.DelaySegmentSize, cold.MaxSegmentSize)
+	}
+	if o.EvacuateRate < 1<<20 || o.ColdCacheBytes < 1<<20 {
+		return fmt.Errorf("EvacuateRate is %d and ColdCacheBytes %d: both must be at least 1 MiB", o.EvacuateRate, o.ColdCacheBytes)
 	}
 	if o.FireBatch < 1 || o.FireBatch > 65535 {
 		return fmt.Errorf("FireBatch is %d: it must lie between 1 and 65535", o.FireBatch)

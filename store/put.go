@@ -28,6 +28,8 @@ type Message struct {
 
 // Result says where a message went.
 type Result struct {
+	// Loc is for good unless the message waits for more than four days: then it moves
+	// once, a day before it fires at the latest. A Delivery has the final one.
 	Loc     commitlog.Loc
 	Slot    int64 // -1 while the message is pending
 	StoreMs int64

@@ -74,6 +74,12 @@ func (s *Store) recover() (*dispatcher, error) {
 			return nil, fmt.Errorf("open lane %d: %w", i, err)
 		}
 	}
+	if err := r.openCold(); err != nil {
+		return nil, fmt.Errorf("open lane %d: %w", coldLane, err)
+	}
+	if err := r.settleCancels(); err != nil {
+		return nil, err
+	}
 	if err := r.replayFirings(); err != nil {
 		return nil, err
 	}
@@ -111,19 +117,19 @@ func (r *recovery) replayFirings() error {
 	var lost [laneCount]int64
 	for i := range r.put {
 		x := &r.put[i]
-		l, err := r.s.laneOf(x.loc)
+		end, err := r.lostEnd(x)
 		if err != nil {
-			return fmt.Errorf("replay journal: %w: lane %d", err, x.loc.Lane())
+			return err
 		}
 		e := consumequeue.Entry{Loc: uint64(x.loc), Size: x.size, Flags: consumequeue.FlagScheduled, Tag: x.tag, DeliverMs: x.firedMs}
-		switch end := x.loc.Offset() + int64(x.size); {
-		case end > l.log.Tail():
+		switch {
+		case end > 0:
 			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
-			lost[l.id] = max(lost[l.id], end)
+			lost[x.loc.Lane()] = max(lost[x.loc.Lane()], end)
 		case r.isDamaged(x.loc):
 			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
 		default:
-			l.keepFor(x.loc, x.size, x.firedMs)
+			r.s.keepFor(x.loc, x.size, x.firedMs)
 		}
 		r.restoreSlot(x.queue, x.slot, e)
 	}
@@ -142,11 +148,27 @@ func (r *recovery) replayFirings() error {
 }
 
 // isDamaged tells whether the log has found that the frame of a message is lost,
-// although frames behind it are not.
+// although frames behind it are not. Damage in cold files shows when they are read.
 func (r *recovery) isDamaged(loc commitlog.Loc) bool {
-	return slices.ContainsFunc(r.damaged[loc.Lane()], func(d commitlog.Damage) bool {
+	return loc.Lane() != coldLane && slices.ContainsFunc(r.damaged[loc.Lane()], func(d commitlog.Damage) bool {
 		return d.From <= loc.Offset() && loc.Offset() < d.To
 	})
+}
+
+// lostEnd returns where a message that fired would end if its lane does not reach
+// as far, else 0. Cold files are durable before anything refers to them.
+func (r *recovery) lostEnd(x *putAgain) (int64, error) {
+	if x.loc.Lane() == coldLane {
+		return 0, nil
+	}
+	l, err := r.s.laneOf(x.loc)
+	if err != nil {
+		return 0, fmt.Errorf("replay journal: %w: lane %d", err, x.loc.Lane())
+	}
+	if end := x.loc.Offset() + int64(x.size); end > l.log.Tail() {
+		return end, nil
+	}
+	return 0, nil
 }
 
 // openLane scans what the checkpoint does not cover and rebuilds the memtable.
@@ -179,12 +201,22 @@ func (r *recovery) openLane(id uint8) error {
 	o.GivenBack = r.st.laneGiven(id)
 	o.RollAfter = laneClasses[id].rollAfter
 	dir := filepath.Join(s.dir, logDir, strconv.Itoa(int(id)))
+	if id == farLane {
+		if err := r.dropMoved(dir); err != nil {
+			return err
+		}
+	}
 	var stats commitlog.RecoverStats
 	l.log, stats, err = commitlog.Open(dir, r.st.laneSegments(id), from, visit, o)
 	if err != nil {
 		return err
 	}
 	r.damaged[id] = stats.Damaged
+	if id == farLane {
+		if err := r.skipMoved(l); err != nil {
+			return err
+		}
+	}
 	for _, info := range l.log.Segments() {
 		if !info.Sealed {
 			l.deaths.found(&info)
@@ -284,6 +316,7 @@ func (r *recovery) visitFrame(l *lane, f *commitlog.Frame, indexed int64) {
 		}
 	}
 	if f.End > indexed {
+		l.enterSegment(f.End)
 		l.index.Add(r.batch, f.End)
 	}
 }
@@ -291,7 +324,7 @@ func (r *recovery) visitFrame(l *lane, f *commitlog.Frame, indexed int64) {
 // index adds an entry that the runs do not have. One that fired is kept out:
 // the journal says so until the replay point has passed it.
 func (r *recovery) index(e delayindex.Entry) {
-	if r.already(&e) {
+	if r.already(&e) || r.moved(&e) {
 		return
 	}
 	r.batch = append(r.batch, e)

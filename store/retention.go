@@ -37,6 +37,9 @@ func (s *Store) retain() error {
 			return fmt.Errorf("give space of lane %d back: %w", l.id, err)
 		}
 	}
+	if err := s.retainCold(now); err != nil {
+		return fmt.Errorf("give back dead cold messages: %w", err)
+	}
 	if err := s.trimCancels(now); err != nil {
 		return fmt.Errorf("compact cancel log: %w", err)
 	}

@@ -69,6 +69,8 @@ type Space struct {
 	Index   int64 `json:"index"`
 	Journal int64 `json:"journal"`
 	Queues  int64 `json:"queues"`
+	// Cold is compacted messages of the far future, pending or within their retention.
+	Cold int64 `json:"cold"`
 }
 
 // Space counts the bytes of every segment by state. It reads 32 bytes for each
@@ -106,7 +108,7 @@ func (g *SegmentSpace) settle() {
 // recyclable nor reserved counts as dead so far.
 func (s *Store) outline() *Space {
 	st := s.Stats()
-	sp := &Space{Spare: s.pool.Bytes(), Index: st.StoredBytes[BytesIndex], Journal: st.StoredBytes[BytesJournal], Queues: st.StoredBytes[BytesQueue]}
+	sp := &Space{Spare: s.pool.Bytes(), Index: st.StoredBytes[BytesIndex], Journal: st.StoredBytes[BytesJournal], Queues: st.StoredBytes[BytesQueue], Cold: st.StoredBytes[BytesCold]}
 	now := s.clock.NowMs()
 	for _, l := range s.lanes {
 		lane := LaneSpace{Lane: l.id, Name: laneClasses[l.id].name, Prepared: l.log.Prepared()}

@@ -7,10 +7,11 @@ const (
 	BytesJournal
 	BytesQueue
 	BytesKeys
+	BytesCold
 	bytesClassCount
 )
 
-var bytesClasses = [bytesClassCount]string{"log", "index", "journal", "queue", "keys"}
+var bytesClasses = [bytesClassCount]string{"log", "index", "journal", "queue", "keys", "cold"}
 
 // Stats is a snapshot of what the store holds and how it keeps up.
 type Stats struct {
@@ -90,6 +91,10 @@ func (s *Store) addBytes(st *Stats) {
 		}
 	}
 	s.addKeyStats(st)
+	for _, r := range s.cold.index.Runs() {
+		st.StoredBytes[BytesIndex] += r.Count * 32
+	}
+	st.StoredBytes[BytesCold] = s.cold.files.Usage().Bytes
 	for _, info := range s.journalLog.Segments() {
 		st.StoredBytes[BytesJournal] += info.End - info.Base
 	}

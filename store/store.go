@@ -31,6 +31,8 @@ type Store struct {
 	registry   *registry
 	queues     *consumequeue.Set
 	lanes      [laneCount]*lane
+	cold       *coldStore
+	compactor  *compactor
 	journalLog *commitlog.Log
 	cancelLog  *commitlog.Log
 	cancels    *cancels
@@ -130,6 +132,7 @@ func newStore(dir string, opts Options) *Store {
 	default:
 		s.clock = newClock()
 	}
+	s.compactor = newCompactor(s)
 	s.registry = newRegistry(s)
 	s.metrics = newMetrics(s)
 	return s
@@ -156,11 +159,12 @@ func (s *Store) open() error {
 	}
 	s.moveSizeCutoff() // what it had reached is gone
 	s.watchDisk()
-	s.wg.Add(4)
+	s.wg.Add(5)
 	go d.run()
 	go s.tendKeys()
 	go s.load()
 	go s.keep()
+	go s.compact()
 	return nil
 }
 
@@ -219,6 +223,7 @@ func (s *Store) release() error {
 			errs = append(errs, l.keys.Close())
 		}
 	}
+	errs = append(errs, s.cold.close())
 	if s.journalLog != nil {
 		errs = append(errs, s.journalLog.Close())
 	}
@@ -274,6 +279,10 @@ func (s *Store) Checkpoint(context.Context) error {
 // Read returns the payload of size bytes at loc. The view must be released.
 // The error is ErrNotFound when retention has removed the message.
 func (s *Store) Read(loc commitlog.Loc, size int32) (commitlog.View, error) {
+	if loc.Lane() == coldLane {
+		b, err := s.cold.files.View(loc.Offset(), size)
+		return commitlog.BytesView(b), closedError(err)
+	}
 	l, err := s.laneOf(loc)
 	if err != nil {
 		return commitlog.View{}, err
@@ -296,14 +305,10 @@ func (s *Store) ReadAt(loc commitlog.Loc) (commitlog.View, error) {
 
 // recordHeader parses the bytes in front of a payload.
 func (s *Store) recordHeader(loc commitlog.Loc) (commitlog.Item, error) {
-	l, err := s.laneOf(loc)
-	if err != nil {
-		return commitlog.Item{}, err
-	}
 	if loc.Offset() < commitlog.RecordHeaderSize {
 		return commitlog.Item{}, ErrNotFound
 	}
-	header, err := l.log.View(loc-commitlog.RecordHeaderSize, commitlog.RecordHeaderSize)
+	header, err := s.Read(loc-commitlog.RecordHeaderSize, commitlog.RecordHeaderSize)
 	if err != nil {
 		return commitlog.Item{}, notFound(err)
 	}

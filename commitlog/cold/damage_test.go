@@ -344,7 +344,7 @@ func FuzzReadFile(f *testing.F) {
 		for _, err := range s.Records(testBase) {
 			require.True(t, err == nil || isDamage(err), "%v", err)
 		}
-		_, _ = s.Payload(testBase + pos%testSegment)
+		_, _ = s.View(testBase+pos%testSegment, int32(pos))
 		_ = s.Dying(startMs)
 		s.KeepFor(testBase+pos%testSegment, startMs)
 	})

@@ -67,6 +67,10 @@ func Open(dir string, infos []Info, o Options) (*Set, error) {
 	}
 	s := &Set{dir: dir, o: o, codec: c, cache: newCache(o.CacheBytes, o.Reads), files: map[int64]*file{}}
 	for _, info := range infos {
+		if info.Base%o.SegmentSize != 0 || info.Size > o.SegmentSize {
+			return nil, errors.Join(fmt.Errorf("cold file %d does not fit segments of %d bytes: open it with the segment size that it was made with",
+				info.Base, o.SegmentSize), s.Close())
+		}
 		x, err := s.Load(info)
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
@@ -150,21 +154,6 @@ func (s *Set) View(off int64, size int32) ([]byte, error) {
 		return nil, fmt.Errorf("view %d bytes at %v: %w", size, commitlog.MakeLoc(s.o.Lane, off), commitlog.ErrRange)
 	}
 	return b[:size:size], nil
-}
-
-// Payload returns that of the record whose payload begins at off, for a caller
-// who knows no more; for any other off the result is an error or has no meaning.
-func (s *Set) Payload(off int64) ([]byte, error) {
-	b, err := s.from(off - commitlog.RecordHeaderSize)
-	if err != nil {
-		return nil, err
-	}
-	it, err := commitlog.ParseRecordHeader(b)
-	if err != nil || int(it.Size) > len(b)-commitlog.RecordHeaderSize {
-		return nil, fmt.Errorf("%v: %w", commitlog.MakeLoc(s.o.Lane, off), commitlog.ErrNotFound)
-	}
-	b = b[commitlog.RecordHeaderSize:]
-	return b[:it.Size:it.Size], nil
 }
 
 // from returns the bytes from off to the end of its block.
