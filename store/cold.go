@@ -23,6 +23,7 @@ import (
 type coldStore struct {
 	files *cold.Set
 	index *delayindex.Index
+	lane  *lane // for the key index
 }
 
 func (c *coldStore) close() error {
@@ -30,6 +31,9 @@ func (c *coldStore) close() error {
 		return nil
 	}
 	var errs []error
+	if c.lane.keys != nil {
+		errs = append(errs, c.lane.keys.Close())
+	}
 	if c.index != nil {
 		errs = append(errs, c.index.Close())
 	}
@@ -95,7 +99,7 @@ func (s *Store) retainCold(now int64) error {
 // openCold opens the cold files and their index.
 func (r *recovery) openCold() error {
 	s := r.s
-	s.cold = &coldStore{}
+	s.cold = &coldStore{lane: &lane{s: s, id: coldLane, segmentSize: s.opts.DelaySegmentSize}}
 	var err error
 	lane := strconv.Itoa(coldLane)
 	s.cold.files, err = cold.Open(filepath.Join(s.dir, logDir, lane), r.st.coldFiles(), cold.Options{
@@ -107,7 +111,10 @@ func (r *recovery) openCold() error {
 	if err := r.openColdIndex(filepath.Join(s.dir, indexDir, lane)); err != nil {
 		return err
 	}
-	return r.rebuildColdRuns()
+	if err := r.rebuildColdRuns(); err != nil {
+		return err
+	}
+	return r.openColdKeys()
 }
 
 // openColdIndex opens the runs; damaged ones are unregistered.

@@ -89,6 +89,7 @@ func (ev *evacuation) run() error {
 	if err != nil {
 		return err
 	}
+	ev.s.freezeColdKeys()
 	ev.s.metrics.evacuated.Add(float64(ev.info.Records))
 	ev.s.metrics.evacuatedBytes.Add(float64(ev.info.Size))
 	ev.s.metrics.orphaned.Add(float64(ev.orphans))

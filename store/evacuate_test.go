@@ -568,6 +568,60 @@ func TestCancellationForAMoveThatDidNotHappenHitsNobodyElse(t *testing.T) {
 	})
 }
 
+func TestEvacuatedMessagesAreFoundByTheirKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := testutil.FastDir(t)
+		o := func() *Options {
+			o := farOptions()
+			o.Keys = wordKeys
+			return o
+		}
+		s := mustOpen(t, dir, o())
+		q := mustQueue(t, s, "far", 0)
+		for i := range 300 {
+			putKeyed(t, s, q, s.NowMs()+(5*day).Milliseconds()+int64(i)*time.Hour.Milliseconds(), fmt.Sprintf("#k%d %s", i, strings.Repeat("x", 1000)))
+		}
+		find := func() {
+			t.Helper()
+			for i := range 300 {
+				require.Len(t, lookup(t, s, fmt.Sprintf("#k%d", i)), 1, "key %d", i)
+			}
+			require.Empty(t, lookup(t, s, "#other"))
+		}
+		find()
+		time.Sleep(15 * time.Hour)
+		synctest.Wait()
+		require.EqualValues(t, 300, s.cold.files.Usage().Records)
+		find()
+		require.NotEmpty(t, s.cold.lane.keys.Runs())
+		require.NoError(t, s.Close())
+		s = mustOpen(t, dir, o())
+		find()
+
+		// A crash before the keys are flushed: the cold files are read again.
+		image := filepath.Join(testutil.FastDir(t), "image")
+		var e edit
+		for _, ri := range s.cold.lane.keys.Runs() {
+			e.keyRunGone(coldLane, ri)
+		}
+		e.keysUpTo(coldLane, 0)
+		require.NoError(t, s.catalog.commit(e))
+		copyTree(t, dir, image)
+		require.NoError(t, os.Remove(filepath.Join(image, lockName)))
+		require.NoError(t, s.Close())
+		s = mustOpen(t, image, o())
+		find()
+		time.Sleep(20 * day)
+		synctest.Wait()
+		time.Sleep(tick)
+		require.Zero(t, s.cold.files.Usage())
+		s.kickKeys()
+		synctest.Wait()
+		require.Empty(t, s.cold.lane.keys.Runs())
+		require.NoError(t, s.Close())
+	})
+}
+
 func TestMessagesOfDeletedTopicsAreNotEvacuated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := farOptions()

@@ -103,7 +103,7 @@ func (r *recovery) visitKeys(l *lane, f *commitlog.Frame) {
 
 // addKeyStats adds the figures of the key index.
 func (s *Store) addKeyStats(st *Stats) {
-	for _, l := range s.lanes {
+	for _, l := range s.keyLanes() {
 		if l.keys == nil {
 			continue
 		}

@@ -54,7 +54,7 @@ func (l *lane) frozen() int {
 
 // flushAllKeys writes the frozen memtables of all key indexes as runs.
 func (s *Store) flushAllKeys() error {
-	for _, l := range s.lanes {
+	for _, l := range s.keyLanes() {
 		for l.keys != nil && l.keys.Frozen() > 0 {
 			if err := s.flushKeys(l); err != nil {
 				return keysError(l, err)
@@ -97,7 +97,7 @@ func (s *Store) tendKeys() {
 			return
 		case <-s.keysKick:
 		}
-		for _, l := range s.lanes {
+		for _, l := range s.keyLanes() {
 			if l.keys == nil {
 				continue
 			}
@@ -135,7 +135,7 @@ func (s *Store) tendLane(l *lane) error {
 
 // dropDeadKeys drops the runs of which no segment is left.
 func (s *Store) dropDeadKeys(l *lane) error {
-	segments := l.log.Segments()
+	segments := l.held()
 	for _, ri := range l.keys.Runs() {
 		if covered(segments, ri) {
 			continue
@@ -171,7 +171,7 @@ func covered(segments []commitlog.SegmentInfo, ri keyindex.RunInfo) bool {
 // segment.
 func (s *Store) mergeKeys(l *lane, old []keyindex.RunInfo) error {
 	var keep func(uint64) bool
-	if segments := l.log.Segments(); len(segments) > 0 && segments[0].Base > old[0].Start {
+	if segments := l.held(); len(segments) > 0 && segments[0].Base > old[0].Start {
 		oldest := uint64(commitlog.MakeLoc(l.id, segments[0].Base))
 		keep = func(loc uint64) bool { return loc >= oldest }
 	}

@@ -27,7 +27,7 @@ func (s *Store) Lookup(hash uint64, visit func(loc commitlog.Loc) (older bool)) 
 		return ErrNoKeys
 	}
 	var errs []error
-	for _, l := range s.lanes {
+	for _, l := range s.keyLanes() {
 		errs = append(errs, keysError(l, l.keys.Find(hash, func(loc uint64) bool {
 			return visit(commitlog.Loc(loc))
 		})))

@@ -116,6 +116,11 @@ type Options struct {
 	// Registerer receives the metrics; nil keeps them unregistered.
 	Registerer prometheus.Registerer
 
+	// What fires sooner than evacuateAhead is not moved; above mergeAbove runs those of
+	// a lane are merged. Replaced by tests.
+	evacuateAhead time.Duration
+	mergeAbove    int
+
 	// These are replaced by tests that run in fake time: the clock, how often the
 	// keeper looks, how far ahead the near wheel is loaded, and how much a topic
 	// fires in a backlog before others need not wait for it.
@@ -125,9 +130,6 @@ type Options struct {
 	// diskSpace is how a test makes a disk full.
 	diskSpace func(dir string) (durable.Space, error)
 	quantum   int64
-	// What fires sooner than this is not moved; above how many runs a lane's runs are merged.
-	evacuateAhead time.Duration
-	mergeAbove    int
 }
 
 // EnsureDefaults replaces zero fields by their defaults.
