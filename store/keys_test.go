@@ -69,6 +69,8 @@ func lookup(t testing.TB, s *Store, key string) []string {
 // flushNow does what the keeper does when memtables are full.
 func flushNow(t testing.TB, s *Store) {
 	t.Helper()
+	s.keepMu.Lock() // the keeper flushes too
+	defer s.keepMu.Unlock()
 	s.near.mu.Lock()
 	for _, l := range s.lanes {
 		l.index.Freeze()
