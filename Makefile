@@ -13,7 +13,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build ./bin/duelogd
+build: ## build ./bin/duelogd, duelogctl and duelog-bench
 	go build -o bin/ ./cmd/...
 
 .PHONY: run

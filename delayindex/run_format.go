@@ -52,6 +52,11 @@ func runName(start, end int64) string {
 	return runfile.Name(start, end, runSuffix)
 }
 
+// RunName is the file name of a run in the directory of its index.
+func RunName(r RunInfo) string {
+	return runName(r.Start, r.End)
+}
+
 // header is the first part of a run file.
 type header struct {
 	RunInfo

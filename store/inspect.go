@@ -1,0 +1,109 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
+)
+
+// Names of what is in the directory of a store, for programs that look into it
+// without opening it.
+const (
+	ManifestName     = manifestName
+	LogDir           = logDir
+	IndexDir         = indexDir
+	JournalDir       = journalDir
+	ConsumeQueueDir  = queueDir
+	JournalLane      = journalLane
+	JournalEntrySize = journalEntrySize
+)
+
+// Manifest is what the MANIFEST of a store says at one moment.
+type Manifest struct {
+	Path    string
+	Size    int64  // bytes of complete appends
+	Torn    int64  // bytes behind them: an append under way, or cut by a crash
+	Appends uint64 // number of the last complete append
+	Records int
+
+	Segments    map[uint8][]commitlog.SegmentInfo // by lane, ascending; JournalLane is the journal
+	Runs        map[uint8][]delayindex.RunInfo    // by lane, ascending
+	IndexedUpTo map[uint8]int64                   // lane offset before which every entry is in a run or done
+	Queues      []ManifestQueue                   // by id
+	NextQueue   uint32                            // id of the next queue
+
+	FiredMs       int64   // F of the mark: entries up to it, below Absorbed, are done (I2)
+	Absorbed      []int64 // A of the mark, by lane
+	ReplayJournal int64   // J: the queues' files have all that the journal before it fired
+	ReplayLane0   int64   // C: and all of lane 0 before it
+}
+
+// ManifestQueue is a queue as the MANIFEST knows it: its number in records,
+// entries and the journal, and the slots that its files held at the checkpoint.
+type ManifestQueue struct {
+	ID        uint32
+	Topic     string
+	Num       int32
+	Min, Next int64
+}
+
+// Done reports whether the mark covers an index entry: it has fired.
+func (m *Manifest) Done(fireMs int64, loc commitlog.Loc) bool {
+	lane := int(loc.Lane())
+	return fireMs <= m.FiredMs && lane < len(m.Absorbed) && loc.Offset() < m.Absorbed[lane]
+}
+
+// ReadManifest reads the MANIFEST of the store in dir, which another process
+// may have open: the file is read at once and taken as of that moment. It locks
+// and changes nothing. A missing one is fs.ErrNotExist, damage a
+// *commitlog.CorruptionError, one of a newer program commitlog.ErrVersion.
+func ReadManifest(dir string) (*Manifest, error) {
+	path := manifestPath(dir)
+	b, scan, err := readManifest(path)
+	if err != nil {
+		return nil, err
+	}
+	st := newCatalogState()
+	for i, rec := range scan.payloads {
+		if err := edit(rec).apply(st); err != nil {
+			return nil, fmt.Errorf("read %s: record %d: %w", path, i, err)
+		}
+	}
+	m := st.export()
+	m.Path, m.Size, m.Torn = path, scan.end, int64(len(b))-scan.end
+	m.Appends, m.Records = scan.last, len(scan.payloads)
+	return m, nil
+}
+
+func manifestPath(dir string) string { return filepath.Join(dir, manifestName) }
+
+func readManifest(path string) ([]byte, manifestScan, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, manifestScan{}, fmt.Errorf("read manifest: %w", err)
+	}
+	scan, err := scanManifest(path, b)
+	return b, scan, err
+}
+
+// export is st in its public form.
+func (st *catalogState) export() *Manifest {
+	m := &Manifest{
+		Segments: map[uint8][]commitlog.SegmentInfo{}, Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
+		FiredMs: st.mark.firedMs, Absorbed: st.mark.absorbed[:],
+		ReplayJournal: st.replay.journal, ReplayLane0: st.replay.lane0,
+	}
+	for lane := range st.segments {
+		m.Segments[lane] = st.laneSegments(lane)
+	}
+	for id, q := range st.queues {
+		m.Queues = append(m.Queues, ManifestQueue{ID: id, Topic: q.key.topic, Num: q.key.num, Min: q.min, Next: q.next})
+	}
+	slices.SortFunc(m.Queues, func(a, b ManifestQueue) int { return cmp.Compare(a.ID, b.ID) })
+	return m
+}

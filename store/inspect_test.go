@@ -1,0 +1,101 @@
+package store
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
+)
+
+// everyOp is an edit with one operation of each kind.
+func everyOp() edit {
+	var e edit
+	e.queue(7, queueKey{"orders", 3})
+	e.queueExtent(7, 5, 9)
+	e.segment(1, commitlog.SegmentInfo{Base: 4096, End: 5000, Sealed: true, Records: 3, MaxStoreMs: 10, MaxFireMs: 20, CreatedMs: 30, LastStoreMs: 40})
+	e.run(1, delayindex.RunInfo{Start: 4096, End: 5000, Count: 3, MinFireMs: 1, MaxFireMs: 20})
+	e.indexed(1, 5000)
+	e.mark(mark{firedMs: 77, absorbed: [laneCount]int64{1, 2, 3, 4}})
+	e.replay(replayPoint{journal: 11, lane0: 12})
+	e.nextQueue(9)
+	e.segmentGone(1, 4096)
+	e.runGone(1, delayindex.RunInfo{Start: 4096, End: 5000})
+	e.queueGone(7)
+	return e
+}
+
+func writeEdits(t *testing.T, edits ...edit) (dir string) {
+	dir = t.TempDir()
+	m, _, err := openManifest(filepath.Join(dir, manifestName))
+	require.NoError(t, err)
+	for _, e := range edits {
+		require.NoError(t, m.append(e))
+	}
+	require.NoError(t, m.close())
+	return dir
+}
+
+func TestManifestOpsDescribesEveryOperation(t *testing.T) {
+	dir := writeEdits(t, everyOp(), everyOp())
+	var ops []ManifestOp
+	require.NoError(t, ManifestOps(dir, func(op ManifestOp) bool { ops = append(ops, op); return true }))
+	seen := map[string]bool{}
+	for _, op := range ops {
+		seen[op.Name] = true
+		for _, f := range op.Fields {
+			require.NotEqual(t, "bytes", f.Name, "%s: its layout leaves bytes over", op.Name)
+		}
+	}
+	require.Len(t, seen, len(opLayouts))
+	require.Equal(t, ManifestOp{Offset: 32, Append: 1, Name: "queue", Fields: []ManifestField{
+		{33, "id", int64(7)}, {37, "queue", int64(3)}, {41, "topic", "orders"},
+	}}, ops[0])
+	require.Equal(t, uint64(2), ops[len(ops)-1].Append)
+}
+
+// Whoever adds an operation describes it, or nobody will know it in a dump.
+func TestEveryOperationHasALayout(t *testing.T) {
+	for op := range 256 {
+		r := editReader{b: append([]byte{byte(op)}, make([]byte, 1<<12)...)}
+		r.applyOne(newCatalogState())
+		_, described := opLayouts[uint8(op)]
+		require.Equal(t, r.err == nil, described, "operation %d", op)
+	}
+}
+
+func TestReadManifestIsWhatTheEditsAddUpTo(t *testing.T) {
+	var e edit
+	e.queue(7, queueKey{"orders", 3})
+	e.queueExtent(7, 5, 9)
+	e.segment(1, commitlog.SegmentInfo{Base: 4096, End: 5000})
+	e.mark(mark{firedMs: 77, absorbed: [laneCount]int64{0, 4500}})
+	dir := writeEdits(t, e)
+	path := filepath.Join(dir, manifestName)
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, append(whole, 1, 2, 3), 0o644))
+
+	m, err := ReadManifest(dir)
+	require.NoError(t, err)
+	require.Equal(t, []ManifestQueue{{ID: 7, Topic: "orders", Num: 3, Min: 5, Next: 9}}, m.Queues)
+	require.Equal(t, int64(5000), m.Segments[1][0].End)
+	require.Equal(t, int64(3), m.Torn)
+	require.True(t, m.Done(77, commitlog.MakeLoc(1, 4499)))
+	require.False(t, m.Done(78, commitlog.MakeLoc(1, 4499)))
+	require.False(t, m.Done(77, commitlog.MakeLoc(1, 4500)))
+	require.False(t, m.Done(77, commitlog.MakeLoc(200, 0)))
+
+	after, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Len(t, after, len(whole)+3, "reading changes nothing")
+}
+
+func TestReadManifestOfNoStoreIsNotExist(t *testing.T) {
+	_, err := ReadManifest(t.TempDir())
+	require.ErrorIs(t, err, fs.ErrNotExist)
+}

@@ -1,0 +1,160 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Process is what the command takes from the process that it runs in.
+type Process struct {
+	In       io.Reader // for verbs that read a stream; nil is empty
+	Out, Err io.Writer // results; notes, progress and errors
+	Environ  []string  // as of os.Environ
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// verbs are the commands in the order of the help text, each under its heading.
+var verbs = []struct {
+	group string
+	make  func(*env) *cobra.Command
+}{
+	{offline, inspectCommand},
+
+	{other, manCommand},
+	{other, versionCommand},
+}
+
+// The headings of the help text.
+const (
+	offline = "Look into a store:"
+	online  = "Talk to a broker:"
+	moving  = "Move messages:"
+	other   = "Other:"
+)
+
+const longHelp = `duelogctl looks into duelog's stores and talks to its brokers.
+
+STORE is a data directory: that of a broker, running or not, or a copy of one. Verbs
+that look into a store only read and take no lock, unless their help says otherwise.
+
+Times are given as RFC 3339 (2026-11-23T06:00:00Z), "2006-01-02 15:04", 15:04, "tomorrow
+09:00", milliseconds since 1970 behind an @ (@1795413600000), or as a duration from
+now: 30s, 2h, 7d, -1h.`
+
+const examples = `  duelogctl inspect manifest ./data             what the store says about itself
+  duelogctl inspect manifest ./data -o json | jq .`
+
+// Execute runs the command line args, without the program's name, and returns
+// the exit code. It prints errors itself. The first SIGINT or SIGTERM ends the
+// verb, a second one the process.
+func Execute(ctx context.Context, args []string, p Process) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	e := newEnv(p)
+	root := newRoot(e)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if werr := e.out.err(); err == nil || errors.Is(err, errFindings) && werr != nil {
+		err = werr // a result that could not be written is no result
+	}
+	e.report(err)
+	return exitCode(err)
+}
+
+// report prints an error and its next step.
+func (e *env) report(err error) {
+	if err == nil || errors.Is(err, errFindings) || errors.Is(err, context.Canceled) {
+		return
+	}
+	fmt.Fprintf(e.Err, "duelogctl: %v\n", err)
+	next := nextStep(err)
+	if next == "" && exitCode(err) == ExitUsage {
+		next = "duelogctl --help"
+	}
+	if next != "" {
+		fmt.Fprintf(e.Err, "next: %s\n", next)
+	}
+}
+
+func newRoot(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "duelogctl",
+		Short:         "Look into duelog's stores and talk to its brokers",
+		Long:          longHelp + "\n\n" + exitHelp,
+		Example:       examples,
+		Args:          func(_ *cobra.Command, args []string) error { return unknownVerb(args) },
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetIn(e.In)
+	root.SetOut(e.out)
+	root.SetErr(e.Err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return hint(usageError{err}, "%s --help", cmd.CommandPath())
+	})
+	e.flags(root)
+	for _, v := range verbs {
+		if !root.ContainsGroup(v.group) {
+			root.AddGroup(&cobra.Group{ID: v.group, Title: v.group})
+		}
+		cmd := v.make(e)
+		cmd.GroupID = v.group
+		root.AddCommand(cmd)
+	}
+	root.SetCompletionCommandGroupID(other)
+	root.SetHelpCommandGroupID(other)
+	return root
+}
+
+func unknownVerb(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usagef("unknown verb %q", args[0])
+}
+
+// arguments is a cobra.PositionalArgs that asks for exactly the named arguments.
+func arguments(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return hint(usagef("%s: %s is missing", cmd.CommandPath(), names[len(args)]), "%s --help", cmd.CommandPath())
+		case len(args) > len(names):
+			return hint(usagef("%s: unexpected argument %q", cmd.CommandPath(), args[len(names)]), "%s --help", cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+func versionCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this binary",
+		Args:  arguments(),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintf(e.out, "duelogctl %s, %s, %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+// version is what the Go toolchain recorded: a tag, a pseudo-version, or "(devel)".
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

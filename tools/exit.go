@@ -1,0 +1,82 @@
+package tools
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/duelog/duelog/store"
+)
+
+// Exit codes of duelogctl.
+const (
+	ExitOK       = 0 // done, and nothing is wrong
+	ExitFindings = 1 // done, and there is something to look at: damage, a message that is not there
+	ExitUsage    = 2 // wrong verb, flag or argument
+	ExitIO       = 3 // a file, the disk or a broker did not do what it had to
+	ExitLocked   = 4 // another process has the store
+)
+
+const exitHelp = `Exit codes:
+  0  done, and nothing is wrong
+  1  done, and there are findings: damage, a message that is not there
+  2  wrong verb, flag or argument
+  3  a file, the disk or a broker did not do what it had to
+  4  another process has the store
+`
+
+// errFindings ends a verb that has printed what it found.
+var errFindings = errors.New("see the findings above")
+
+// usageError marks a mistake on the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usagef is fmt.Errorf for mistakes on the command line.
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// hintError is an error together with the next step.
+type hintError struct {
+	error
+	next string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+
+// hint adds the next step to err: a command, or an instruction. A nil err stays nil.
+func hint(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+// nextStep is the hint of err, "" if it has none.
+func nextStep(err error) string {
+	var h *hintError
+	if errors.As(err, &h) {
+		return h.next
+	}
+	return ""
+}
+
+// exitCode returns the process's exit code for the error of a verb.
+func exitCode(err error) int {
+	var usage usageError
+	var locked *store.LockedError
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return ExitOK
+	case errors.Is(err, errFindings):
+		return ExitFindings
+	case errors.As(err, &usage):
+		return ExitUsage
+	case errors.As(err, &locked):
+		return ExitLocked
+	default:
+		return ExitIO
+	}
+}

@@ -1,0 +1,68 @@
+package tools
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/store"
+)
+
+// inspectVerbs are the things that inspect can show.
+var inspectVerbs = []func(*env) *cobra.Command{
+	inspectManifest,
+}
+
+func inspectCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "inspect",
+		Short: "Show what the files of a store hold, byte by byte or counted",
+		Long: `Show what the files of a store hold. Each kind of file has its own verb; all of them
+take a STORE, and where it makes sense a single FILE of one. They only read.`,
+		Args: func(_ *cobra.Command, args []string) error { return unknownVerb(args) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, verb := range inspectVerbs {
+		cmd.AddCommand(verb(e))
+	}
+	return cmd
+}
+
+// readManifest reads the MANIFEST of the store in dir, and says what to do if
+// that does not work.
+func readManifest(dir string) (*store.Manifest, error) {
+	m, err := store.ReadManifest(dir)
+	return m, manifestHint(dir, err)
+}
+
+func manifestHint(dir string, err error) error {
+	var damaged *commitlog.CorruptionError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return noStore(dir, err)
+	case errors.Is(err, commitlog.ErrVersion):
+		return hint(err, "use the duelogctl of the release that wrote it")
+	case errors.As(err, &damaged):
+		return hint(err, "duelogctl repair %s --out COPY", dir)
+	}
+	return err
+}
+
+// noStore tells a directory that is no store from a store without its MANIFEST.
+func noStore(dir string, err error) error {
+	if _, serr := os.Stat(dir); serr != nil {
+		return hint(fmt.Errorf("look into store: %w", serr), "give the data directory of a broker (setting data), or a copy of it")
+	}
+	if _, serr := os.Stat(filepath.Join(dir, store.LogDir)); serr != nil {
+		return hint(usagef("%s is not a store: it has neither %s nor %s", dir, store.ManifestName, store.LogDir),
+			"give the data directory of a broker (setting data), or a copy of it")
+	}
+	return hint(fmt.Errorf("look into store %s: %w", dir, err), "put the MANIFEST back from a copy, or: duelogctl repair %s --out COPY", dir)
+}

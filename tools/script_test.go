@@ -1,0 +1,80 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/store"
+)
+
+// TestScripts runs testdata/*.txtar. Besides duelogctl they know
+//
+//	mkstore DIR N    a store with N messages, one due every hour, and one that was due at once
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/scripts",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("TZ", "UTC")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"mkstore": mkstore,
+		},
+	})
+}
+
+func mkstore(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: mkstore DIR N")
+	}
+	n := 0
+	_, err := fmt.Sscan(args[1], &n)
+	ts.Check(err)
+	s, err := store.Open(ts.MkAbs(args[0]), &store.Options{SegmentSize: 1 << 20, DelaySegmentSize: 1 << 20, JournalSegmentSize: 1 << 20, FireBatch: 1024})
+	ts.Check(err)
+	q, err := s.Queue("orders", 0)
+	ts.Check(err)
+	for i := range n + 1 {
+		fire := int64(0)
+		if i > 0 {
+			fire = time.Now().Add(time.Duration(i) * time.Hour).UnixMilli()
+		}
+		_, err := s.Put(context.Background(), &store.Message{Queue: q, FireMs: fire, Payload: fmt.Appendf(nil, "message %d", i)})
+		ts.Check(err)
+	}
+	ts.Check(s.Close())
+}
+
+// run executes duelogctl in this process.
+func run(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e strings.Builder
+	code = Execute(t.Context(), args, Process{Out: &o, Err: &e, Now: func() time.Time { return testNow }})
+	return code, o.String(), e.String()
+}
+
+var testNow = time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
+
+func TestUsageErrorsAreOfCodeTwoAndSayTheNextStep(t *testing.T) {
+	for _, args := range [][]string{
+		{"nonsense"},
+		{"inspect", "nonsense"},
+		{"inspect", "manifest"},
+		{"inspect", "manifest", "a", "b"},
+		{"inspect", "manifest", "x", "--nonsense"},
+		{"inspect", "manifest", "x", "-o", "xml"},
+		{"inspect", "manifest", "."},
+	} {
+		code, out, errs := run(t, args...)
+		require.Equal(t, ExitUsage, code, "%v", args)
+		require.Empty(t, out)
+		require.Contains(t, errs, "duelogctl: ")
+		require.Contains(t, errs, "\nnext: ")
+	}
+}

@@ -1,0 +1,90 @@
+package tools
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+)
+
+// printAs returns what a table of hostile cells looks like in one form.
+func printAs(t *testing.T, format string) string {
+	var out bytes.Buffer
+	e := newEnv(Process{Out: &out, Err: &out})
+	e.format = format
+	tb := e.table("name", "n", "size", "at", "none")
+	tb.row("plain", 1, byteCount(1536), time.UnixMilli(0).UTC(), nil)
+	tb.row("a,\"b\"\n<\x1b\xff", -22, byteCount(0), time.UnixMilli(1500).UTC(), styled{"x", red})
+	require.NoError(t, tb.close())
+	return out.String()
+}
+
+func TestEveryFormHoldsTheSameCells(t *testing.T) {
+	wantRows := []map[string]any{
+		{"name": "plain", "n": 1, "size": 1536, "none": nil},
+		{"name": "a,\"b\"\n<\x1b\uFFFD", "n": -22, "size": 0, "none": "x"},
+	}
+	check := func(rows []map[string]any) {
+		require.Len(t, rows, 2)
+		for i, want := range wantRows {
+			delete(rows[i], "at")
+			text, _ := json.Marshal(want)
+			got, _ := json.Marshal(rows[i])
+			require.JSONEq(t, string(text), string(got))
+		}
+	}
+	var rows []map[string]any
+	require.NoError(t, json.Unmarshal([]byte(printAs(t, "json")), &rows))
+	check(rows)
+
+	rows = nil
+	for line := range strings.Lines(printAs(t, "jsonl")) {
+		var row map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &row))
+		rows = append(rows, row)
+	}
+	check(rows)
+
+	rows = nil
+	require.NoError(t, yaml.Unmarshal([]byte(printAs(t, "yaml")), &rows))
+	check(rows)
+
+	lines, err := csv.NewReader(strings.NewReader(printAs(t, "csv"))).ReadAll()
+	require.NoError(t, err)
+	require.Equal(t, []string{"name", "n", "size", "at", "none"}, lines[0])
+	require.Equal(t, "1536", lines[1][2])
+	require.Equal(t, "a,\"b\"\n<\x1b\uFFFD", lines[2][0])
+}
+
+func TestTableForPeopleIsAlignedAndHarmless(t *testing.T) {
+	lines := strings.Split(printAs(t, "table"), "\n")
+	require.Regexp(t, `^NAME         N     SIZE  AT +NONE$`, lines[0])
+	require.True(t, strings.HasPrefix(lines[1], "plain        1  1.5 KiB  "), lines[1])
+	require.True(t, strings.HasPrefix(lines[2], `a,"b".<..  -22      0 B  `), lines[2])
+	require.NotContains(t, lines[2], "\x1b")
+}
+
+func TestAnEmptyTableIsValidInEveryForm(t *testing.T) {
+	for format, want := range map[string]string{"table": "", "json": "[]\n", "jsonl": "", "csv": "a,b\n", "yaml": "[]\n"} {
+		var out bytes.Buffer
+		e := newEnv(Process{Out: &out, Err: &out})
+		e.format = format
+		require.NoError(t, e.table("a", "b").close())
+		require.Equal(t, want, out.String(), format)
+	}
+}
+
+func TestColourIsForTerminalsThatWantIt(t *testing.T) {
+	e := newEnv(Process{Out: &bytes.Buffer{}, Environ: []string{"TERM=xterm"}})
+	e.format = "table"
+	require.Equal(t, "x", e.paint(red, "x"))
+	e.colour = true
+	require.Equal(t, "\x1b[31mx\x1b[0m", e.paint(red, "x"))
+	e.format = "csv"
+	require.Equal(t, "x", e.paint(red, "x"))
+}

@@ -1,0 +1,116 @@
+package tools
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dustin/go-humanize"
+)
+
+// timeLayout is how all times are printed: RFC 3339 with milliseconds, in the
+// zone of the process (TZ).
+const timeLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// byteCount is a number of bytes: 1.2 MiB for people, 1234567 for programs.
+type byteCount int64
+
+// styled is a cell in colour.
+type styled struct {
+	value any
+	style style
+}
+
+// ms is a time on disk: milliseconds since 1970. 0 has no value.
+func ms(n int64) any {
+	if n == 0 {
+		return nil
+	}
+	return time.UnixMilli(n)
+}
+
+// styleOf is the style of a cell.
+func styleOf(v any) style {
+	if s, ok := v.(styled); ok {
+		return s.style
+	}
+	return plain
+}
+
+// machine is a cell for JSON and YAML: nil, a string, a number, a bool, or what
+// is made of them.
+func machine(v any) any {
+	switch v := v.(type) {
+	case styled:
+		return machine(v.value)
+	case byteCount:
+		return int64(v)
+	case time.Time:
+		return v.Local().Format(timeLayout)
+	case time.Duration:
+		return v.Milliseconds()
+	case string:
+		return strings.ToValidUTF8(v, "\uFFFD")
+	case fmt.Stringer:
+		return v.String()
+	default:
+		return v
+	}
+}
+
+// plainText is a cell for CSV.
+func plainText(v any) string {
+	switch v := machine(v).(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+// humanText is a cell for people, on one line.
+func humanText(v any) string {
+	switch v := v.(type) {
+	case styled:
+		return humanText(v.value)
+	case byteCount:
+		return humanize.IBytes(uint64(max(v, 0)))
+	case time.Duration:
+		return v.String()
+	case float64:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	default:
+		return printable(plainText(v))
+	}
+}
+
+// printable replaces what would move the cursor of a terminal.
+func printable(s string) string {
+	clean := func(r rune) bool { return r >= ' ' && r != 0x7f && (r < 0x80 || r >= 0xa0) && r != utf8.RuneError }
+	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if clean(r) {
+			return r
+		}
+		return '.'
+	}, s)
+}
+
+// isNumber tells whether people want a cell aligned to the right.
+func isNumber(v any) bool {
+	switch v := v.(type) {
+	case styled:
+		return isNumber(v.value)
+	case int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64, float64, byteCount, time.Duration:
+		return true
+	}
+	return false
+}
