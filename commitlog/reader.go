@@ -3,8 +3,6 @@ package commitlog
 import (
 	"bytes"
 	"errors"
-
-	"github.com/duelog/duelog/commitlog/segment"
 )
 
 const (
@@ -15,9 +13,16 @@ const (
 	resyncWindow = 32 << 20
 )
 
+// source is a segment file: one in a chain, or one that somebody else owns.
+type source interface {
+	ReadAt(b []byte, off int64) error
+	Base() int64
+	Name() string
+}
+
 // frameReader reads frames of one segment by pread. Offsets are lane offsets.
 type frameReader struct {
-	f     *segment.File
+	f     source
 	lane  uint8
 	limit int64 // nothing at or beyond it is read
 	buf   []byte

@@ -1,11 +1,7 @@
 package consumequeue
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
 	"strconv"
 )
 
@@ -38,23 +34,7 @@ func openQueue(s *Set, key queueKey, min, next int64) (*Queue, error) {
 }
 
 // listFiles returns the first slots of the queue's files in order.
-func (q *Queue) listFiles() ([]int64, error) {
-	names, err := os.ReadDir(q.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list consume queue: %w", err)
-	}
-	var bases []int64
-	for _, d := range names {
-		if base, ok := parseName(d.Name(), q.set.fileEntries); ok && d.Type().IsRegular() {
-			bases = append(bases, base)
-		}
-	}
-	slices.Sort(bases)
-	return bases, nil
-}
+func (q *Queue) listFiles() ([]int64, error) { return ListFiles(q.dir, q.set.fileEntries) }
 
 const nameDigits = 20
 

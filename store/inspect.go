@@ -9,6 +9,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/internal/durable"
 )
 
 // Names of what is in the directory of a store, for programs that look into it
@@ -106,4 +107,74 @@ func (st *catalogState) export() *Manifest {
 	}
 	slices.SortFunc(m.Queues, func(a, b ManifestQueue) int { return cmp.Compare(a.ID, b.ID) })
 	return m
+}
+
+// Firing is one entry of the fire journal: the message at Loc got Slot in Queue.
+type Firing struct {
+	Loc       commitlog.Loc
+	Slot      int64
+	Queue     uint32 // id of the queue
+	Size, Tag uint32 // of the record
+	FiredMs   int64  // wall clock of the batch
+}
+
+// EachFiring calls visit for each entry of a journal frame until it returns an
+// error. A frame that is no batch of firings is an error too.
+func EachFiring(f *commitlog.Frame, visit func(Firing) error) error {
+	return eachFiring(f, func(x firing) error {
+		return visit(Firing{Loc: x.loc, Slot: x.slot, Queue: x.queue, Size: x.size, Tag: x.tag, FiredMs: f.StoreMs})
+	})
+}
+
+// WriteManifest makes the MANIFEST of a store that is written anew: files, queues
+// and checkpoint of m, whose other fields do not matter. It is durable when it
+// returns. dir must not have one.
+func WriteManifest(dir string, m *Manifest) error {
+	path := manifestPath(dir)
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("write %s: %w", path, os.ErrExist)
+	}
+	w, err := writeManifest(path+".tmp", m.state().snapshot())
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := w.close(); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return durable.SyncDir(dir)
+}
+
+// state is the opposite of export.
+func (m *Manifest) state() *catalogState {
+	st := newCatalogState()
+	for lane, segs := range m.Segments {
+		for _, s := range segs {
+			st.putSegment(lane, s)
+		}
+	}
+	for lane, runs := range m.Runs {
+		for _, r := range runs {
+			st.putRun(lane, r)
+		}
+	}
+	for lane, upTo := range m.IndexedUpTo {
+		st.indexed[lane] = upTo
+	}
+	for _, q := range m.Queues {
+		st.queues[q.ID] = queueState{key: queueKey{q.Topic, q.Num}, min: q.Min, next: q.Next}
+		st.nextQueue = max(st.nextQueue, q.ID+1)
+	}
+	st.nextQueue = max(st.nextQueue, m.NextQueue)
+	st.mark.firedMs = m.FiredMs
+	copy(st.mark.absorbed[:], m.Absorbed)
+	st.replay = replayPoint{journal: m.ReplayJournal, lane0: m.ReplayLane0}
+	return st
+}
+
+// AppendFiring appends f as an entry of a journal frame, whose store time is FiredMs.
+func AppendFiring(dst []byte, f *Firing) []byte {
+	return appendFiring(dst, &firing{loc: f.Loc, slot: f.Slot, queue: f.Queue, size: f.Size, tag: f.Tag})
 }

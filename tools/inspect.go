@@ -15,7 +15,7 @@ import (
 
 // inspectVerbs are the things that inspect can show.
 var inspectVerbs = []func(*env) *cobra.Command{
-	inspectManifest,
+	inspectManifest, inspectCheckpoint, inspectSegment, inspectRun, inspectJournal, inspectQueue, inspectOffsets, inspectIndex,
 }
 
 func inspectCommand(e *env) *cobra.Command {

@@ -22,3 +22,9 @@ func segmentPath(lane uint8, base int64) string {
 func runPath(lane uint8, r delayindex.RunInfo) string {
 	return filepath.Join(store.IndexDir, strconv.Itoa(int(lane)), delayindex.RunName(r))
 }
+
+// Short names of what other packages call at length.
+const (
+	journalLane = store.JournalLane
+	configDir   = "config"
+)

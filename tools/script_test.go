@@ -3,6 +3,7 @@ package tools
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -16,18 +17,30 @@ import (
 // TestScripts runs testdata/*.txtar. Besides duelogctl they know
 //
 //	mkstore DIR N    a store with N messages, one due every hour, and one that was due at once
+//	mkfixture DIR    the store of fixture_test.go, the same byte for byte each time but for
+//	                 when its run was made
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/scripts",
+		Dir:           "testdata/scripts",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mkstore": mkstore,
+			"mkfixture": func(ts *testscript.TestScript, _ bool, args []string) {
+				makeFixture(scriptFailer{ts}, ts.MkAbs(args[0]))
+			},
 		},
 	})
 }
+
+// scriptFailer lets require fail a script.
+type scriptFailer struct{ ts *testscript.TestScript }
+
+func (f scriptFailer) Errorf(format string, args ...any) { f.ts.Fatalf(format, args...) }
+func (f scriptFailer) FailNow()                          { f.ts.Fatalf("failed") }
 
 func mkstore(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -63,8 +64,6 @@ func (t *table) row(cells ...any) {
 }
 
 // flush prints what is known so far, for a verb that waits for more.
-//
-//lint:ignore U1000 for the verbs that follow a file or a queue
 func (t *table) flush() {
 	t.form.flush()
 	t.e.out.flush()
@@ -232,8 +231,8 @@ func (x *textRows) measure() {
 		x.widths[i] = utf8.RuneCountInString(name)
 		for _, cells := range x.kept {
 			x.widths[i] = max(x.widths[i], utf8.RuneCountInString(humanText(cells[i])))
-			x.right[i] = x.right[i] || isNumber(cells[i])
 		}
+		x.right[i] = !slices.ContainsFunc(x.kept, func(cells []any) bool { return cells[i] != nil && !isNumber(cells[i]) })
 	}
 }
 

@@ -44,22 +44,15 @@ func loadOffsets(b *Broker, configDir string) (*offsets, error) {
 		metrics: b.metrics,
 		byKey:   make(map[offsetKey]map[int32]int64),
 	}
-	saved, err := readJSON[offsetsJSON](o.path, b.log)
+	saved, usedBackup, err := ReadOffsets(configDir)
 	if err != nil {
 		return nil, err
 	}
-	for name, byQueue := range saved.Table {
-		topic, group, ok := strings.Cut(name, keySeparator)
-		if !ok {
-			return nil, fmt.Errorf("read %s: %q is not topic@group", o.path, name)
-		}
-		for id, offset := range byQueue {
-			n, err := strconv.ParseInt(id, 10, 32)
-			if err != nil || offset < 0 {
-				return nil, fmt.Errorf("read %s: queue %q of %q at offset %d", o.path, id, name, offset)
-			}
-			o.Commit(group, topic, int32(n), offset)
-		}
+	if usedBackup {
+		b.log.Warn("config file was damaged, took its backup", "path", o.path)
+	}
+	for of, offset := range saved {
+		o.Commit(of.Group, of.Topic, of.Queue, offset)
 	}
 	o.saved = o.changes
 	return o, nil

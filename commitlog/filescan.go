@@ -1,0 +1,140 @@
+package commitlog
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// FileScan says how to read one segment file that the caller does not own: one of
+// a store in use, or of a copy. Nothing is locked, mapped or changed.
+type FileScan struct {
+	Lane uint8
+	Base int64 // lane offset of the file's first byte
+	// From is the lane offset at which to begin: a frame boundary; below Base it
+	// means Base.
+	From int64
+	// Limit is a lane offset beyond which nothing is read; 0 = the end of the file.
+	Limit int64
+	// Known is a lane offset up to which frames are known to be committed
+	// (SegmentInfo.End): bad bytes before it are damage, not the torn tail.
+	Known int64
+	// Whole says that the segment has a successor or was sealed, so nothing in it
+	// can be a torn tail.
+	Whole bool
+	// LastMs is the store time of the frame before From; 0 = unknown.
+	LastMs int64
+	// Visit gets the frames in order, those that seal a segment not. Its error ends
+	// the scan.
+	Visit func(Frame) error
+	// Damaged gets each range of lane offsets that holds no valid frame; it may be nil.
+	Damaged func(from, to int64, reason *CorruptionError)
+
+	// Buffer is reused between scans; it may be nil.
+	Buffer *[]byte
+}
+
+// FileEnd is where a scan of a segment file ended.
+type FileEnd struct {
+	Pos    int64 // lane offset after the last frame
+	Sealed bool  // by a seal frame
+	Torn   int64 // bytes of an incomplete frame at Pos by its own header; normal in a store that is in use
+	LastMs int64 // store time of the newest frame
+}
+
+// ScanFile reads the segment file at path by system calls and checks each frame
+// by the rules of recovery (see the package comment). Bad bytes are told to
+// Damaged and are no error; an ErrVersion is, since they are good, only not for us.
+func ScanFile(path string, s FileScan) (FileEnd, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return FileEnd{}, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return FileEnd{}, err
+	}
+	limit := s.Base + st.Size()
+	if s.Limit > 0 {
+		limit = min(limit, s.Limit)
+	}
+	w := walk{
+		r:       frameReader{f: &plainFile{f, s.Base}, lane: s.Lane, limit: limit},
+		last:    s.LastMs,
+		growing: !s.Whole,
+		floor:   min(s.Known, limit),
+		visit:   s.Visit,
+		damaged: s.Damaged,
+	}
+	if w.damaged == nil {
+		w.damaged = func(int64, int64, *CorruptionError) {}
+	}
+	if s.Buffer != nil {
+		w.r.buf = (*s.Buffer)[:0]
+	}
+	end, err := w.run(max(s.From, s.Base))
+	if s.Buffer != nil {
+		*s.Buffer = w.r.buf
+	}
+	return FileEnd{Pos: end.pos, Sealed: end.sealed, Torn: end.torn, LastMs: w.last}, err
+}
+
+// plainFile is a file that nobody mapped.
+type plainFile struct {
+	*os.File
+	base int64
+}
+
+func (p *plainFile) Base() int64 { return p.base }
+
+func (p *plainFile) ReadAt(b []byte, off int64) error {
+	n, err := p.File.ReadAt(b, off)
+	if err == io.EOF && n < len(b) {
+		err = io.ErrUnexpectedEOF // somebody shortened the file under us
+	}
+	if n == len(b) {
+		return nil
+	}
+	return fmt.Errorf("read segment %s: %w", p.Name(), err)
+}
+
+// AppendFrame appends to dst a frame of records that stands at loc, for whoever
+// writes a lane anew; the frames' order is the caller's affair.
+func AppendFrame(dst []byte, loc Loc, storeMs int64, records ...Record) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, FrameHeaderSize)...)
+	for i := range records {
+		dst = AppendRecord(dst, &records[i])
+	}
+	h := frameHeader{lane: loc.Lane(), records: uint16(len(records)), loc: loc, storeMs: storeMs}
+	h.encode(dst[start:])
+	return dst
+}
+
+// AppendFiller appends to dst a valid frame of size bytes without records, which
+// stands at loc: it takes the place of damaged bytes, so that what follows keeps
+// its location. size is at least FrameHeaderSize and at most MaxFrameBytes more.
+func AppendFiller(dst []byte, loc Loc, storeMs int64, size int) []byte {
+	if size < FrameHeaderSize || size > FrameHeaderSize+MaxFrameBytes {
+		panic(fmt.Sprintf("BUG: filler frame of %d bytes", size))
+	}
+	start := len(dst)
+	dst = append(dst, make([]byte, size)...)
+	h := frameHeader{lane: loc.Lane(), flags: flagRaw, loc: loc, storeMs: storeMs}
+	h.encode(dst[start:])
+	return dst
+}
+
+// Raw tells whether the frame holds opaque bytes instead of records.
+func (f Frame) Raw() bool { return f.raw }
+
+// AppendRawFrame appends to dst a frame of opaque bytes that counts as many
+// records, as Log.AppendFrame writes it.
+func AppendRawFrame(dst []byte, loc Loc, storeMs int64, records uint16, payload []byte) []byte {
+	start := len(dst)
+	dst = append(append(dst, make([]byte, FrameHeaderSize)...), payload...)
+	h := frameHeader{lane: loc.Lane(), flags: flagRaw, records: records, loc: loc, storeMs: storeMs}
+	h.encode(dst[start:])
+	return dst
+}

@@ -1,0 +1,132 @@
+package tools
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/duelog/duelog/store"
+)
+
+// segmentFile is a segment on disk.
+type segmentFile struct {
+	lane uint8
+	base int64
+	path string
+	size int64
+	last bool // no later segment of the lane is on disk
+}
+
+// listSegments lists the segments of a lane in the store at dir, ascending. A
+// lane that is not there has none.
+func listSegments(dir string, lane uint8) ([]segmentFile, error) {
+	sub := filepath.Join(dir, filepath.Dir(segmentPath(lane, 0)))
+	names, err := os.ReadDir(sub)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list segments: %w", err)
+	}
+	var out []segmentFile
+	for _, d := range names {
+		base, ok := parseSegmentName(d.Name())
+		if !ok || !d.Type().IsRegular() {
+			continue
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed since
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list segments: %w", err)
+		}
+		out = append(out, segmentFile{lane: lane, base: base, path: filepath.Join(sub, d.Name()), size: info.Size()})
+	}
+	slices.SortFunc(out, func(a, b segmentFile) int { return int(min(max(a.base-b.base, -1), 1)) })
+	if len(out) > 0 {
+		out[len(out)-1].last = true
+	}
+	return out, nil
+}
+
+func parseSegmentName(name string) (base int64, ok bool) {
+	if len(name) != 20 {
+		return 0, false
+	}
+	base, err := strconv.ParseInt(name, 10, 64)
+	return base, err == nil && base >= 0
+}
+
+// listLanes lists the lanes that the store at dir has, by its directories and the
+// MANIFEST (which may be nil), without the journal.
+func listLanes(dir string, m *store.Manifest) ([]uint8, error) {
+	found := map[uint8]bool{}
+	for _, sub := range []string{store.LogDir, store.IndexDir} {
+		names, err := os.ReadDir(filepath.Join(dir, sub))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("list lanes: %w", err)
+		}
+		for _, d := range names {
+			if n, err := strconv.ParseUint(d.Name(), 10, 8); err == nil && n != store.JournalLane {
+				found[uint8(n)] = true
+			}
+		}
+	}
+	if m != nil {
+		for lane := range m.Segments {
+			found[lane] = true
+		}
+		delete(found, store.JournalLane)
+	}
+	var lanes []uint8
+	for lane := range found {
+		lanes = append(lanes, lane)
+	}
+	slices.Sort(lanes)
+	return lanes, nil
+}
+
+// target is what the argument FILE|STORE names.
+type target struct {
+	store string // directory of the store; "" for a file that is in none
+	file  string // the one file to look at; "" for all
+	m     *store.Manifest
+}
+
+// findTarget tells a store from a file, and finds the store around a file by
+// walking up depth directories.
+func findTarget(arg string, depth int) (*target, error) {
+	st, err := os.Stat(arg)
+	if err != nil {
+		return nil, hint(fmt.Errorf("look into store: %w", err), "give the data directory of a broker (setting data), or a file in it")
+	}
+	if st.IsDir() {
+		m, err := readManifest(arg)
+		return &target{store: arg, m: m}, err
+	}
+	t := &target{file: arg}
+	abs, err := filepath.Abs(arg)
+	if err != nil {
+		return nil, err
+	}
+	for range depth {
+		abs = filepath.Dir(abs)
+	}
+	if m, err := store.ReadManifest(abs); err == nil {
+		t.store, t.m = abs, m
+	}
+	return t, nil
+}
+
+// relative is path as the user should see it: below the store.
+func relative(dir, path string) string {
+	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}
