@@ -17,7 +17,8 @@ type FileScan struct {
 	// Limit is a lane offset beyond which nothing is read; 0 = the end of the file.
 	Limit int64
 	// Known is a lane offset up to which frames are known to be committed
-	// (SegmentInfo.End): bad bytes before it are damage, not the torn tail.
+	// (SegmentInfo.End): bad bytes before it are damage, not the torn tail, and so
+	// is what the file lacks of them.
 	Known int64
 	// Whole says that the segment has a successor or was sealed, so nothing in it
 	// can be a torn tail.
@@ -74,6 +75,14 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 		w.r.buf = (*s.Buffer)[:0]
 	}
 	end, err := w.run(max(s.From, s.Base))
+	known := s.Known
+	if s.Limit > 0 {
+		known = min(known, s.Limit)
+	}
+	if err == nil && !end.sealed && end.pos < known && known > s.Base+st.Size() {
+		w.damaged(end.pos, known, w.r.corrupt(end.pos, ErrTruncated)) // the file was cut short
+		end = stop{pos: known}
+	}
 	if s.Buffer != nil {
 		*s.Buffer = w.r.buf
 	}

@@ -32,6 +32,9 @@ func overlaps(ranges []Range, from, to int64) bool {
 	return i < len(ranges) && ranges[i].From < to
 }
 
+// OverlapsRange tells whether one of ranges, which are ascending, has a byte of r.
+func OverlapsRange(ranges []Range, r Range) bool { return overlaps(ranges, r.From, r.To) }
+
 // GiveBack frees the space of ranges: whole units, each range inside of one segment
 // and before the tail, in which the owner wants nothing any more. The owner has
 // registered them durably and hands them to Open (Options.GivenBack) as long as the

@@ -33,6 +33,7 @@ type Manifest struct {
 	Records int
 
 	Segments    map[uint8][]commitlog.SegmentInfo // by lane, ascending; JournalLane is the journal
+	GivenBack   map[uint8][]commitlog.Range       // by lane, ascending: holes in segments
 	Runs        map[uint8][]delayindex.RunInfo    // by lane, ascending
 	IndexedUpTo map[uint8]int64                   // lane offset before which every entry is in a run or done
 	Queues      []ManifestQueue                   // by id
@@ -95,12 +96,15 @@ func readManifest(path string) ([]byte, manifestScan, error) {
 // export is st in its public form.
 func (st *catalogState) export() *Manifest {
 	m := &Manifest{
-		Segments: map[uint8][]commitlog.SegmentInfo{}, Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
+		Segments: map[uint8][]commitlog.SegmentInfo{}, GivenBack: map[uint8][]commitlog.Range{}, Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
 		FiredMs: st.mark.firedMs, Absorbed: st.mark.absorbed[:],
 		ReplayJournal: st.replay.journal, ReplayLane0: st.replay.lane0,
 	}
 	for lane := range st.segments {
 		m.Segments[lane] = st.laneSegments(lane)
+		for _, s := range m.Segments[lane] {
+			m.GivenBack[lane] = append(m.GivenBack[lane], st.given[lane][s.Base]...)
+		}
 	}
 	for id, q := range st.queues {
 		m.Queues = append(m.Queues, ManifestQueue{ID: id, Topic: q.key.topic, Num: q.key.num, Min: q.min, Next: q.next})
@@ -153,6 +157,11 @@ func (m *Manifest) state() *catalogState {
 	for lane, segs := range m.Segments {
 		for _, s := range segs {
 			st.putSegment(lane, s)
+			for _, r := range m.GivenBack[lane] {
+				if r.From >= s.Base && r.From < s.End {
+					st.putGiven(lane, s.Base, r)
+				}
+			}
 		}
 	}
 	for lane, runs := range m.Runs {

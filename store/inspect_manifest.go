@@ -35,6 +35,7 @@ var opLayouts = map[uint8]string{
 	opMark:        "mark fired_ms:i64 absorbed:lanes",
 	opReplay:      "replay journal:i64 lane0:i64",
 	opNextQueue:   "next-queue id:u32",
+	opGivenBack:   "given-back lane:u8 base:i64 from:i64 to:i64",
 }
 
 // ManifestOps calls visit for every operation of the MANIFEST in dir, in order,

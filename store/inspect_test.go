@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,7 @@ func everyOp() edit {
 	e.mark(mark{firedMs: 77, absorbed: [laneCount]int64{1, 2, 3, 4}})
 	e.replay(replayPoint{journal: 11, lane0: 12})
 	e.nextQueue(9)
+	e.givenBack(1, 4096, commitlog.Range{From: 4096, To: 4200})
 	e.segmentGone(1, 4096)
 	e.runGone(1, delayindex.RunInfo{Start: 4096, End: 5000})
 	e.queueGone(7)
@@ -63,8 +65,9 @@ func TestEveryOperationHasALayout(t *testing.T) {
 	for op := range 256 {
 		r := editReader{b: append([]byte{byte(op)}, make([]byte, 1<<12)...)}
 		r.applyOne(newCatalogState())
+		unknown := r.err != nil && strings.Contains(r.err.Error(), "unknown operation")
 		_, described := opLayouts[uint8(op)]
-		require.Equal(t, r.err == nil, described, "operation %d", op)
+		require.Equal(t, !unknown, described, "operation %d", op)
 	}
 }
 

@@ -30,6 +30,7 @@ var verbs = []struct {
 	make  func(*env) *cobra.Command
 }{
 	{offline, inspectCommand},
+	{offline, verifyCommand},
 
 	{other, manCommand},
 	{other, versionCommand},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/store"
 )
 
@@ -22,8 +23,10 @@ type segmentFile struct {
 }
 
 // listSegments lists the segments of a lane in the store at dir, ascending. A
-// lane that is not there has none.
-func listSegments(dir string, lane uint8) ([]segmentFile, error) {
+// lane that is not there has none. A file at the end that the MANIFEST (which may
+// be nil) does not know and that begins with no valid frame was prepared for what
+// comes next: it is left out.
+func listSegments(dir string, m *store.Manifest, lane uint8) ([]segmentFile, error) {
 	sub := filepath.Join(dir, filepath.Dir(segmentPath(lane, 0)))
 	names, err := os.ReadDir(sub)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -48,10 +51,42 @@ func listSegments(dir string, lane uint8) ([]segmentFile, error) {
 		out = append(out, segmentFile{lane: lane, base: base, path: filepath.Join(sub, d.Name()), size: info.Size()})
 	}
 	slices.SortFunc(out, func(a, b segmentFile) int { return int(min(max(a.base-b.base, -1), 1)) })
+	for len(out) > 0 && isPrepared(m, &out[len(out)-1]) {
+		out = out[:len(out)-1]
+	}
 	if len(out) > 0 {
 		out[len(out)-1].last = true
 	}
 	return out, nil
+}
+
+func isPrepared(m *store.Manifest, f *segmentFile) bool {
+	if m != nil {
+		if _, registered := segmentInfo(m, f.lane, f.base); registered {
+			return false
+		}
+	}
+	return !beginsWithFrame(f)
+}
+
+// beginsWithFrame tells whether a file was ever used for what its name says.
+func beginsWithFrame(f *segmentFile) bool {
+	valid := false
+	enough := errors.New("one frame is enough")
+	_, _ = commitlog.ScanFile(f.path, commitlog.FileScan{
+		Lane: f.lane, Base: f.base, Limit: f.base + commitlog.FrameHeaderSize + commitlog.MaxFrameBytes,
+		Visit: func(fr commitlog.Frame) error { valid = fr.Loc.Offset() == f.base; return enough },
+	})
+	return valid
+}
+
+func segmentInfo(m *store.Manifest, lane uint8, base int64) (commitlog.SegmentInfo, bool) {
+	for _, s := range m.Segments[lane] {
+		if s.Base == base {
+			return s, true
+		}
+	}
+	return commitlog.SegmentInfo{}, false
 }
 
 func parseSegmentName(name string) (base int64, ok bool) {

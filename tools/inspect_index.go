@@ -136,7 +136,7 @@ func firedSince(dir string, m *store.Manifest) ([]uint64, error) {
 // eachFiring visits the journal from an offset on. Damage in it is passed over;
 // verify tells.
 func eachFiring(dir string, m *store.Manifest, from int64, visit func(store.Firing) error) error {
-	files, err := listSegments(dir, journalLane)
+	files, err := listSegments(dir, m, journalLane)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (c *indexCount) runFile(ctx context.Context, path string, add func(*delayin
 
 // unindexed counts what the log of a lane holds beyond its runs.
 func (c *indexCount) unindexed(ctx context.Context, e *env, dir string, lane uint8, m *store.Manifest, add func(*delayindex.Entry) error) error {
-	files, err := listSegments(dir, lane)
+	files, err := listSegments(dir, m, lane)
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (s *segmentDump) choose(t *target) ([]segmentFile, error) {
 	}
 	var out []segmentFile
 	for _, lane := range lanes {
-		files, err := listSegments(t.store, lane)
+		files, err := listSegments(t.store, t.m, lane)
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 //	mkstore DIR N    a store with N messages, one due every hour, and one that was due at once
 //	mkfixture DIR    the store of fixture_test.go, the same byte for byte each time but for
 //	                 when its run was made
+//	overwrite FILE OFFSET TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/scripts",
@@ -28,7 +30,8 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"mkstore": mkstore,
+			"mkstore":   mkstore,
+			"overwrite": overwrite,
 			"mkfixture": func(ts *testscript.TestScript, _ bool, args []string) {
 				makeFixture(scriptFailer{ts}, ts.MkAbs(args[0]))
 			},
@@ -62,6 +65,16 @@ func mkstore(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	}
 	ts.Check(s.Close())
+}
+
+func overwrite(ts *testscript.TestScript, _ bool, args []string) {
+	off, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = f.WriteAt([]byte(args[2]), off)
+	ts.Check(err)
+	ts.Check(f.Close())
 }
 
 // run executes duelogctl in this process.

@@ -1,0 +1,74 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/store"
+)
+
+// smallStore opens a store with files so small that it changes them all the time.
+func smallStore(t *testing.T, dir string) *store.Store {
+	s, err := store.Open(dir, &store.Options{
+		SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, Flush: commitlog.Async,
+		Retention: 100 * time.Millisecond, ScheduledRetention: 100 * time.Millisecond, CheckpointEvery: time.Millisecond, MemtableEntries: 200,
+	})
+	require.NoError(t, err)
+	return s
+}
+
+// TestVerifyFindsNothingInAStoreInUse checks a store again and again while
+// messages arrive and fire, and files are made, recycled and dropped.
+func TestVerifyFindsNothingInAStoreInUse(t *testing.T) {
+	dir := t.TempDir()
+	s := smallStore(t, dir)
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var g errgroup.Group
+	for w := range 2 {
+		q, err := s.Queue("orders", int32(w))
+		require.NoError(t, err)
+		g.Go(func() error { return putUntil(ctx, s, q) })
+	}
+	g.Go(func() error { // freeing space as fast as it can
+		for ctx.Err() == nil {
+			if err := s.Maintain(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for i := 0; i < 8 || !recycled(t, dir); i++ {
+		require.NoError(t, t.Context().Err())
+		code, out, errs := run(t, "verify", dir, "-o", "csv", "--retention", "24h", "--scheduled-retention", "24h")
+		require.Equal(t, ExitOK, code, out+errs)
+	}
+	cancel()
+	require.NoError(t, g.Wait())
+}
+
+// recycled tells whether the store has freed its first segments.
+func recycled(t *testing.T, dir string) bool {
+	m, err := store.ReadManifest(dir)
+	require.NoError(t, err)
+	return len(m.Segments[0]) > 0 && m.Segments[0][0].Base > 0
+}
+
+// putUntil puts messages that are due now, soon, and much later, until ctx ends.
+func putUntil(ctx context.Context, s *store.Store, q *store.Queue) error {
+	delays := []time.Duration{0, 0, 20 * time.Millisecond, 300 * time.Millisecond, 3 * time.Hour, 30 * time.Hour}
+	for i := 0; ctx.Err() == nil; i++ {
+		m := store.Message{Queue: q, Payload: fmt.Appendf(nil, "message %d", i), FireMs: time.Now().Add(delays[i%len(delays)]).UnixMilli()}
+		if _, err := s.Put(context.WithoutCancel(ctx), &m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
