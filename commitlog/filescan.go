@@ -147,3 +147,31 @@ func AppendRawFrame(dst []byte, loc Loc, storeMs int64, records uint16, payload 
 	h.encode(dst[start:])
 	return dst
 }
+
+// Append appends the frame to dst as it stands in its file.
+func (f Frame) Append(dst []byte) []byte {
+	start := len(dst)
+	dst = append(append(dst, make([]byte, FrameHeaderSize)...), f.Payload...)
+	h := frameHeader{lane: f.Loc.Lane(), records: uint16(f.Records), loc: f.Loc, storeMs: f.StoreMs}
+	if f.raw {
+		h.flags |= flagRaw
+	}
+	h.encode(dst[start:])
+	return dst
+}
+
+// AppendSeal appends the frame that ends a segment at loc.
+func AppendSeal(dst []byte, loc Loc, storeMs int64) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, FrameHeaderSize)...)
+	h := frameHeader{lane: loc.Lane(), flags: flagSeal, loc: loc, storeMs: storeMs}
+	h.encode(dst[start:])
+	return dst
+}
+
+// CountFrame adds a frame to the figures and moves End behind it, for whoever
+// writes a lane anew.
+func (s *SegmentInfo) CountFrame(f Frame) {
+	s.countFrame(f)
+	s.End = f.End
+}

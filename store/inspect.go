@@ -20,6 +20,8 @@ const (
 	IndexDir         = indexDir
 	JournalDir       = journalDir
 	ConsumeQueueDir  = queueDir
+	CancelDir        = cancelDir
+	CancelLane       = cancelLane
 	JournalLane      = journalLane
 	JournalEntrySize = journalEntrySize
 )
@@ -145,7 +147,7 @@ func WriteManifest(dir string, m *Manifest) error {
 	if err := w.close(); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
+	if err := durable.Rename(path+".tmp", path); err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
 	return durable.SyncDir(dir)
@@ -186,4 +188,20 @@ func (m *Manifest) state() *catalogState {
 // AppendFiring appends f as an entry of a journal frame, whose store time is FiredMs.
 func AppendFiring(dst []byte, f *Firing) []byte {
 	return appendFiring(dst, &firing{loc: f.Loc, slot: f.Slot, queue: f.Queue, size: f.Size, tag: f.Tag})
+}
+
+// EachCancel calls visit for each record of a frame of the cancel log, until it
+// returns an error: the message at loc was cancelled or, if revoked, was not after
+// all. The last word about a location counts.
+func EachCancel(f *commitlog.Frame, visit func(loc commitlog.Loc, revoked bool) error) error {
+	for _, payload := range f.Items() {
+		loc, kind, err := parseCancelPayload(payload)
+		if err == nil {
+			err = visit(loc, kind == revoked)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -36,6 +36,9 @@ var opLayouts = map[uint8]string{
 	opReplay:      "replay journal:i64 lane0:i64",
 	opNextQueue:   "next-queue id:u32",
 	opGivenBack:   "given-back lane:u8 base:i64 from:i64 to:i64",
+	opKeyRun:      "key-run lane:u8 start:i64 end:i64 count:i64",
+	opKeyRunGone:  "key-run-gone lane:u8 start:i64 end:i64",
+	opKeysUpTo:    "keys-up-to lane:u8 up_to:i64",
 }
 
 // ManifestOps calls visit for every operation of the MANIFEST in dir, in order,

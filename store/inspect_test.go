@@ -53,7 +53,7 @@ func TestManifestOpsDescribesEveryOperation(t *testing.T) {
 			require.NotEqual(t, "bytes", f.Name, "%s: its layout leaves bytes over", op.Name)
 		}
 	}
-	require.Len(t, seen, len(opLayouts))
+	require.Len(t, seen, 12, "everyOp has all operations but those of the key index")
 	require.Equal(t, ManifestOp{Offset: 32, Append: 1, Name: "queue", Fields: []ManifestField{
 		{33, "id", int64(7)}, {37, "queue", int64(3)}, {41, "topic", "orders"},
 	}}, ops[0])

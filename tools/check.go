@@ -46,9 +46,11 @@ type check struct {
 	// retention for the segments that should be gone.
 	retention, scheduledRetention time.Duration
 
-	names    queueNames
-	refs     *refTable
-	badSlots map[uint32][]slotRange // by queue id; what step 2 found
+	names queueNames
+	refs  *refTable
+	// cancelled messages stay in log and index, and do not fire.
+	cancelled map[commitlog.Loc]bool
+	badSlots  map[uint32][]slotRange // by queue id; what step 2 found
 	// allSlotsBad says that no file of a queue could be read.
 	allSlotsBad bool
 	lanes       map[uint8]bool // to look at: those on disk, in the MANIFEST, and referred to

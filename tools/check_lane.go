@@ -601,6 +601,9 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 	if !ok || it.When < q.Min || it.When >= q.Next || k.l.c.badSlot(it.Queue, it.When) {
 		return // deleted, trimmed, or not in files yet
 	}
+	if low, ok := k.l.c.queueMin(it.Queue); !ok || it.When < low {
+		return // trimmed since
+	}
 	k.l.c.find(finding{
 		severity: severityLost, check: "queue", file: filepath.Join(store.ConsumeQueueDir, k.l.c.names.name(it.Queue)),
 		what: fmt.Sprintf("slot %d does not hold the record at %v that says so", it.When, it.Loc), lost: "the message is not delivered",
@@ -611,7 +614,7 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 // scheduled checks that a record that waits is in the index, and as it is.
 func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 	e := itemEntry(it)
-	if !k.again && !fired && !k.l.c.m.Done(it.When, it.Loc) {
+	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Done(it.When, it.Loc) {
 		k.l.c.totals.pending.Add(1)
 	}
 	if len(k.entries) > 0 && k.entries[0].Loc == e.Loc {

@@ -19,7 +19,7 @@ import (
 // gather reads journal and queues and sorts what they say by location.
 func (c *check) gather(ctx context.Context) error {
 	s := newRefSorter("", byLoc)
-	err := errors.Join(c.gatherJournal(ctx, s), c.gatherQueues(ctx, s))
+	err := errors.Join(c.gatherCancelled(ctx), c.gatherJournal(ctx, s), c.gatherQueues(ctx, s))
 	if err == nil {
 		c.refs, err = s.table()
 	}
@@ -77,6 +77,42 @@ func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) er
 		},
 	})
 	return c.readError(err, journalLane, f.base)
+}
+
+// gatherCancelled reads the cancel log: which pending messages must not fire. The
+// store keeps at most a million of them.
+func (c *check) gatherCancelled(ctx context.Context) error {
+	files, err := listSegments(c.dir, c.m, store.CancelLane)
+	if err != nil {
+		return err
+	}
+	c.cancelled = map[commitlog.Loc]bool{}
+	c.missingSegments(store.CancelLane, files)
+	for _, f := range files {
+		info, _ := segmentInfo(c.m, store.CancelLane, f.base)
+		_, err := commitlog.ScanFile(f.path, commitlog.FileScan{
+			Lane: store.CancelLane, Base: f.base, Known: info.End, Whole: !f.last || info.Sealed, Limit: sealedEnd(info),
+			Visit: func(fr commitlog.Frame) error {
+				return errors.Join(ctx.Err(), store.EachCancel(&fr, func(loc commitlog.Loc, revoked bool) error {
+					c.cancelled[loc] = !revoked
+					return nil
+				}))
+			},
+			Damaged: func(from, to int64, reason *commitlog.CorruptionError) {
+				if c.hasSegment(store.CancelLane, f.base) || info.End == 0 {
+					c.find(finding{
+						severity: severityLost, check: "cancel", file: relative(c.dir, f.path), offset: from - f.base,
+						what: fmt.Sprintf("%d bytes hold no valid frame: %v", to-from, reason.Err),
+						lost: "which messages were cancelled: they fire", next: "cancel them again, then: " + c.repairHint(),
+					})
+				}
+			},
+		})
+		if err := c.readError(err, store.CancelLane, f.base); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sealedEnd is a limit for scans: the registered end of a sealed segment, whatever

@@ -31,6 +31,7 @@ var verbs = []struct {
 }{
 	{offline, inspectCommand},
 	{offline, verifyCommand},
+	{offline, repairCommand},
 
 	{other, manCommand},
 	{other, versionCommand},
@@ -76,7 +77,7 @@ func Execute(ctx context.Context, args []string, p Process) int {
 
 // report prints an error and its next step.
 func (e *env) report(err error) {
-	if err == nil || errors.Is(err, errFindings) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, errFindings) || err == context.Canceled {
 		return
 	}
 	fmt.Fprintf(e.Err, "duelogctl: %v\n", err)

@@ -68,7 +68,7 @@ func exitCode(err error) int {
 	var usage usageError
 	var locked *store.LockedError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
+	case err == nil, err == context.Canceled:
 		return ExitOK
 	case errors.Is(err, errFindings):
 		return ExitFindings

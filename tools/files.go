@@ -27,6 +27,11 @@ type segmentFile struct {
 // be nil) does not know and that begins with no valid frame was prepared for what
 // comes next: it is left out.
 func listSegments(dir string, m *store.Manifest, lane uint8) ([]segmentFile, error) {
+	return listSegmentsUsed(dir, m, lane, beginsWithFrame)
+}
+
+// listSegmentsUsed is listSegments with another idea of a file that is in use.
+func listSegmentsUsed(dir string, m *store.Manifest, lane uint8, used func(*segmentFile) bool) ([]segmentFile, error) {
 	sub := filepath.Join(dir, filepath.Dir(segmentPath(lane, 0)))
 	names, err := os.ReadDir(sub)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,7 +56,7 @@ func listSegments(dir string, m *store.Manifest, lane uint8) ([]segmentFile, err
 		out = append(out, segmentFile{lane: lane, base: base, path: filepath.Join(sub, d.Name()), size: info.Size()})
 	}
 	slices.SortFunc(out, func(a, b segmentFile) int { return int(min(max(a.base-b.base, -1), 1)) })
-	for len(out) > 0 && isPrepared(m, &out[len(out)-1]) {
+	for len(out) > 0 && !isRegistered(m, &out[len(out)-1]) && !used(&out[len(out)-1]) {
 		out = out[:len(out)-1]
 	}
 	if len(out) > 0 {
@@ -60,24 +65,35 @@ func listSegments(dir string, m *store.Manifest, lane uint8) ([]segmentFile, err
 	return out, nil
 }
 
-func isPrepared(m *store.Manifest, f *segmentFile) bool {
-	if m != nil {
-		if _, registered := segmentInfo(m, f.lane, f.base); registered {
-			return false
-		}
+func isRegistered(m *store.Manifest, f *segmentFile) bool {
+	if m == nil {
+		return false
 	}
-	return !beginsWithFrame(f)
+	_, registered := segmentInfo(m, f.lane, f.base)
+	return registered
 }
 
 // beginsWithFrame tells whether a file was ever used for what its name says.
 func beginsWithFrame(f *segmentFile) bool {
-	valid := false
+	first, ok := firstFrame(f, f.base+commitlog.FrameHeaderSize+commitlog.MaxFrameBytes)
+	return ok && first == f.base
+}
+
+// holdsFrame tells the same of a file whose beginning may be damaged: it may read
+// all of it.
+func holdsFrame(f *segmentFile) bool {
+	_, ok := firstFrame(f, 0)
+	return ok
+}
+
+// firstFrame is where the first valid frame of a file begins, if it has one before limit.
+func firstFrame(f *segmentFile, limit int64) (at int64, ok bool) {
 	enough := errors.New("one frame is enough")
-	_, _ = commitlog.ScanFile(f.path, commitlog.FileScan{
-		Lane: f.lane, Base: f.base, Limit: f.base + commitlog.FrameHeaderSize + commitlog.MaxFrameBytes,
-		Visit: func(fr commitlog.Frame) error { valid = fr.Loc.Offset() == f.base; return enough },
+	_, err := commitlog.ScanFile(f.path, commitlog.FileScan{
+		Lane: f.lane, Base: f.base, Limit: limit, Whole: true,
+		Visit: func(fr commitlog.Frame) error { at = fr.Loc.Offset(); return enough },
 	})
-	return valid
+	return at, errors.Is(err, enough)
 }
 
 func segmentInfo(m *store.Manifest, lane uint8, base int64) (commitlog.SegmentInfo, bool) {
@@ -98,7 +114,7 @@ func parseSegmentName(name string) (base int64, ok bool) {
 }
 
 // listLanes lists the lanes that the store at dir has, by its directories and the
-// MANIFEST (which may be nil), without the journal.
+// MANIFEST (which may be nil), without journal and cancel log.
 func listLanes(dir string, m *store.Manifest) ([]uint8, error) {
 	found := map[uint8]bool{}
 	for _, sub := range []string{store.LogDir, store.IndexDir} {
@@ -107,7 +123,7 @@ func listLanes(dir string, m *store.Manifest) ([]uint8, error) {
 			return nil, fmt.Errorf("list lanes: %w", err)
 		}
 		for _, d := range names {
-			if n, err := strconv.ParseUint(d.Name(), 10, 8); err == nil && n != store.JournalLane {
+			if n, err := strconv.ParseUint(d.Name(), 10, 8); err == nil && n < store.CancelLane {
 				found[uint8(n)] = true
 			}
 		}
@@ -117,6 +133,7 @@ func listLanes(dir string, m *store.Manifest) ([]uint8, error) {
 			found[lane] = true
 		}
 		delete(found, store.JournalLane)
+		delete(found, store.CancelLane)
 	}
 	var lanes []uint8
 	for lane := range found {

@@ -185,10 +185,18 @@ func (f *fixture) writeConfig() {
 	f.write("config/offsets.json", offsets)
 }
 
+// fixtureOptions open the fixture at the moment when it was left.
+func fixtureOptions() *store.Options {
+	return &store.Options{
+		SegmentSize: fixtureSegment, DelaySegmentSize: fixtureSegment, JournalSegmentSize: fixtureSegment, FireBatch: 1024,
+		Clock: store.NewManualClock(time.UnixMilli(fixtureStart + 60_000)),
+	}
+}
+
 func TestFixtureIsAStoreThatOpens(t *testing.T) {
 	dir := t.TempDir()
 	makeFixture(t, dir)
-	s, err := store.Open(dir, &store.Options{SegmentSize: fixtureSegment, DelaySegmentSize: fixtureSegment, JournalSegmentSize: fixtureSegment, FireBatch: 1024})
+	s, err := store.Open(dir, fixtureOptions())
 	require.NoError(t, err)
 	defer s.Close()
 	q := s.LookupQueue("orders", 0)

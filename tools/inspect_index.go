@@ -104,6 +104,12 @@ func (c *indexCount) run(ctx context.Context, e *env, dir string) error {
 	if err != nil {
 		return err
 	}
+	cancelled, err := cancelledIn(dir, m)
+	if err != nil {
+		return err
+	}
+	fired = append(fired, cancelled...)
+	slices.Sort(fired)
 	for _, lane := range lanes {
 		if c.lane >= 0 && c.lane != int(lane) {
 			continue
@@ -119,6 +125,21 @@ func (c *indexCount) run(ctx context.Context, e *env, dir string) error {
 		}
 	}
 	return c.print(e)
+}
+
+// cancelledIn lists, sorted, what the cancel log says must not fire.
+func cancelledIn(dir string, m *store.Manifest) ([]uint64, error) {
+	c := &check{dir: dir, m: m, newest: m}
+	if err := c.gatherCancelled(context.Background()); err != nil {
+		return nil, err
+	}
+	var out []uint64
+	for loc, yes := range c.cancelled {
+		if yes {
+			out = append(out, uint64(loc))
+		}
+	}
+	return out, nil
 }
 
 // firedSince lists, sorted, the locations that the journal has from the replay

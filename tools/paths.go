@@ -12,8 +12,11 @@ import (
 // segmentPath is the path of a segment relative to its store.
 func segmentPath(lane uint8, base int64) string {
 	name := fmt.Sprintf("%020d", base)
-	if lane == store.JournalLane {
+	switch lane {
+	case store.JournalLane:
 		return filepath.Join(store.JournalDir, name)
+	case store.CancelLane:
+		return filepath.Join(store.CancelDir, name)
 	}
 	return filepath.Join(store.LogDir, strconv.Itoa(int(lane)), name)
 }
