@@ -33,6 +33,18 @@ var verbs = []struct {
 	{offline, verifyCommand},
 	{offline, repairCommand},
 
+	{online, scheduleCommand},
+	{online, tailCommand},
+	{online, consumeCommand},
+	{online, topicsCommand},
+	{online, topicCommand},
+	{online, groupsCommand},
+	{online, groupCommand},
+	{online, lagCommand},
+	{online, pendingCommand},
+	{online, topCommand},
+	{online, statsCommand},
+
 	{other, manCommand},
 	{other, versionCommand},
 }

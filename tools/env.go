@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,10 +16,11 @@ import (
 type env struct {
 	Process
 	out    *results
-	format string // --output
-	json   bool   // --json
-	quiet  bool   // --quiet
-	colour bool   // results go to a terminal that wants colour
+	format string     // --output
+	json   bool       // --json
+	quiet  bool       // --quiet
+	warnMu sync.Mutex // guards Err in warn
+	colour bool       // results go to a terminal that wants colour
 }
 
 func newEnv(p Process) *env {
@@ -138,4 +140,15 @@ func (r *results) keep(err error) error {
 func (r *results) err() error {
 	r.flush()
 	return r.bad
+}
+
+// warn tells people something that is not a result, at once and from any
+// goroutine: it does not wait for the results before it.
+func (e *env) warn(format string, args ...any) {
+	if e.quiet {
+		return
+	}
+	e.warnMu.Lock()
+	defer e.warnMu.Unlock()
+	fmt.Fprintf(e.Err, "duelogctl: "+format+"\n", args...)
 }

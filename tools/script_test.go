@@ -85,6 +85,14 @@ func run(t *testing.T, args ...string) (code int, out, errs string) {
 	return code, o.String(), e.String()
 }
 
+// runNow is run by the real clock.
+func runNow(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e strings.Builder
+	code = Execute(t.Context(), args, Process{Out: &o, Err: &e})
+	return code, o.String(), e.String()
+}
+
 var testNow = time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
 
 func TestUsageErrorsAreOfCodeTwoAndSayTheNextStep(t *testing.T) {

@@ -125,13 +125,16 @@ func (p *PendingRange) next(r *remoting.Command) (at, loc int64, err error) {
 
 // ImportResult says what became of the messages of one Import.
 type ImportResult struct {
-	Imported int `json:"imported"` // stored, those that were due included
-	Due      int `json:"due"`      // of these, visible at once because their time had come
-	Skipped  int `json:"skipped"`  // waited already
-	Refused  []struct {
-		Index  int    `json:"index"` // among those given
-		Reason string `json:"reason"`
-	} `json:"refused"`
+	Imported int             `json:"imported"` // stored, those that were due included
+	Due      int             `json:"due"`      // of these, visible at once because their time had come
+	Skipped  int             `json:"skipped"`  // waited already
+	Refused  []ImportRefusal `json:"refused"`
+}
+
+// ImportRefusal says why one message was not stored.
+type ImportRefusal struct {
+	Index  int    `json:"index"` // among those given
+	Reason string `json:"reason"`
 }
 
 // Import stores messages at a duelog broker under their ids and fire times; body is
