@@ -62,8 +62,8 @@ simulate: ## long simulation of the store against its model, with a crash at eve
 		-run 'TestSimulation|TestCrashAtEveryOperation|TestSameOperations'
 
 .PHONY: test-peers
-test-peers: ## the tests of the benchmark's peers against their real servers, those that are installed
-	DUELOG_BENCH_PEERS=1 go test -timeout 15m ./bench/peers
+test-peers: ## the tests against real servers of others, those that are installed: benchmark's peers, import-rocketmq
+	DUELOG_BENCH_PEERS=1 go test -timeout 15m ./bench/peers ./tools
 
 include bench/bench.mk
 

@@ -45,6 +45,11 @@ var verbs = []struct {
 	{online, topCommand},
 	{online, statsCommand},
 
+	{moving, exportCommand},
+	{moving, importCommand},
+	{moving, importRocketmqCommand},
+	{moving, rebuildCommand},
+
 	{other, manCommand},
 	{other, versionCommand},
 }

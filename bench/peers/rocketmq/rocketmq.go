@@ -108,6 +108,9 @@ func (s *System) choosePorts() (err error) {
 	return nil
 }
 
+// NameServer returns the address of the name server, HOST:PORT.
+func (s *System) NameServer() string { return child.Address(s.ports.nameServer) }
+
 // Restart implements bench.System.
 func (s *System) Restart(ctx context.Context) (err error) {
 	s.nameServer, err = s.launch("namesrv", "256m", "org.apache.rocketmq.namesrv.NamesrvStartup")
