@@ -83,6 +83,9 @@ func TestConfigurationIsListedAndAGroupDeleted(t *testing.T) {
 	topics := answer[topicsJSON](t, c, remoting.ReqGetAllTopicConfig)
 	require.EqualValues(t, 3, topics.Table["t"].ReadQueues)
 	require.Contains(t, topics.Table, "TBW102")
+	system := answer[map[string][]string](t, c, remoting.ReqGetSystemTopicsFromBroker)["topicList"]
+	require.Contains(t, system, "TBW102")
+	require.NotContains(t, system, "t")
 	require.EqualValues(t, 3, answer[topicConfig](t, c, remoting.ReqGetTopicConfig, "topic", "t").WriteQueues)
 	require.Contains(t, answer[groupsJSON](t, c, remoting.ReqGetAllSubscriptionGroup).Table, "g")
 	require.Equal(t, "g", answer[Group](t, c, remoting.ReqGetSubscriptionGroupConfig, "group", "g").Name)

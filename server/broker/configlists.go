@@ -25,6 +25,20 @@ func handleAllTopics(b *Broker, c *remoting.Conn, cmd *remoting.Command) {
 	b.replyBody(c, cmd, remoting.RespSuccess, "", body, remoting.Field{Key: "totalTopicNum", Value: strconv.Itoa(len(table))})
 }
 
+// handleSystemTopics serves GET_SYSTEM_TOPIC_LIST_FROM_BROKER 305: the topics that
+// the broker made for itself.
+func handleSystemTopics(b *Broker, c *remoting.Conn, cmd *remoting.Command) {
+	list := []string{}
+	for _, name := range b.topics.Names() {
+		if topic, ok := b.topics.Lookup(name); ok && topic.System {
+			list = append(list, name)
+		}
+	}
+	b.replyJSON(c, cmd, struct {
+		Topics []string `json:"topicList"`
+	}{list})
+}
+
 // handleTopicConfig serves GET_TOPIC_CONFIG 351.
 func handleTopicConfig(b *Broker, c *remoting.Conn, cmd *remoting.Command) {
 	if topic, ok := b.topicOf(c, cmd); ok {

@@ -30,6 +30,7 @@ var adminHandlers = map[int32]handlerFunc{
 	remoting.ReqGetBrokerRuntimeInfo:       handleRuntimeInfo,
 	remoting.ReqGetAllTopicConfig:          handleAllTopics,
 	remoting.ReqGetTopicConfig:             handleTopicConfig,
+	remoting.ReqGetSystemTopicsFromBroker:  handleSystemTopics,
 	remoting.ReqGetTopicStatsInfo:          handleTopicStats,
 	remoting.ReqGetAllSubscriptionGroup:    handleAllGroups,
 	remoting.ReqGetSubscriptionGroupConfig: handleGroupConfig,
