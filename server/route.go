@@ -31,6 +31,7 @@ var storing = map[int32]bool{
 	remoting.ReqSendMessageV2:       true,
 	remoting.ReqSendBatchMessage:    true,
 	remoting.ReqConsumerSendMsgBack: true,
+	remoting.ReqDuelogImport:        true,
 }
 
 // stoppingRemark tells a person at the client what code 14 was about.

@@ -104,8 +104,16 @@ func (s *importing) brokerAddr(ctx context.Context, cl *client.Client) (string, 
 	return "", hint(usagef("the cluster has %d brokers, and --broker names none of them", len(brokers)), "duelogctl stats lists them")
 }
 
+// maxRefusedShown bounds how many refusals are told one by one.
+const maxRefusedShown = 1000
+
 func (s *importing) fill(ctx context.Context, sink importSink, fill func(*batcher) (bool, error)) error {
-	b := &batcher{sink: sink, skipExisting: s.skipExisting, refused: func(name, reason string) { s.e.note("%s was refused: %s", name, reason) }}
+	b := &batcher{sink: sink, skipExisting: s.skipExisting}
+	b.refused = func(name, reason string) {
+		if len(b.total.Refused) <= maxRefusedShown {
+			s.e.note("%s was refused: %s", name, reason)
+		}
+	}
 	whole, err := fill(b)
 	if err == nil {
 		err = b.flush(ctx)

@@ -31,7 +31,8 @@ timer is known it is due up to a second later.
 
 ` + importHelp + `
 
-Consumer offsets and messages that have been delivered are not taken over. The exit code is 1
+Topics keep the number of their queues. Consumer offsets and messages that have been delivered
+are not taken over. The exit code is 1
 when the store is damaged or messages were refused.`,
 		Example: `  duelogctl import-rocketmq ~/store --dry-run
   duelogctl import-rocketmq ~/store --store ./data`,
@@ -96,6 +97,15 @@ func (s *importing) summary(src *rocketmqStore) error {
 
 // give hands what waits to b, in the order of the log, which is read once more.
 func (s *importing) give(ctx context.Context, src *rocketmqStore, b *batcher) error {
+	for _, name := range src.topics {
+		t, ok := src.configs[name]
+		if !ok {
+			continue // it is made by its first message
+		}
+		if err := b.sink.topic(ctx, &t); err != nil {
+			s.e.note("topic %s is not created: %v", name, err) // and its messages will be refused
+		}
+	}
 	fireMs := make(map[int64]int64, len(src.waiting)) // by offset
 	for _, w := range src.waiting {
 		fireMs[w.offset] = w.fireMs

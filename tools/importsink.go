@@ -3,12 +3,14 @@ package tools
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 
 	"github.com/duelog/duelog/server/broker"
 	"github.com/duelog/duelog/server/client"
 	"github.com/duelog/duelog/server/message"
+	"github.com/duelog/duelog/server/remoting"
 	"github.com/duelog/duelog/store"
 )
 
@@ -16,6 +18,8 @@ import (
 type importSink interface {
 	// store stores a list of message envelopes durably.
 	store(ctx context.Context, envelopes []byte, skipExisting bool) (*client.ImportResult, error)
+	// topic creates a topic unless there is one of that name.
+	topic(ctx context.Context, t *client.TopicConfig) error
 	close() error
 }
 
@@ -27,6 +31,14 @@ type onlineSink struct {
 
 func (s *onlineSink) store(ctx context.Context, envelopes []byte, skipExisting bool) (*client.ImportResult, error) {
 	return s.cl.Import(ctx, s.addr, envelopes, skipExisting)
+}
+
+func (s *onlineSink) topic(ctx context.Context, t *client.TopicConfig) error {
+	_, err := s.cl.Route(ctx, t.Name)
+	if client.IsRefused(err, remoting.RespTopicNotExist) {
+		return s.cl.CreateTopic(ctx, s.addr, t)
+	}
+	return err
 }
 
 func (s *onlineSink) close() error { return nil } // the client has another owner
@@ -82,6 +94,10 @@ func (s *offlineSink) store(_ context.Context, envelopes []byte, skipExisting bo
 	return res, nil
 }
 
+func (s *offlineSink) topic(_ context.Context, t *client.TopicConfig) error {
+	return s.b.EnsureTopic(t.Name, t.ReadQueues, t.WriteQueues, t.Perm)
+}
+
 func (s *offlineSink) close() error { return errors.Join(s.b.Close(), s.st.Close()) }
 
 // batcher collects messages for a sink.
@@ -124,7 +140,8 @@ func (b *batcher) refuse(name, reason string) {
 	b.refused(name, reason)
 }
 
-// flush stores what was collected.
+// flush stores what was collected. That not one of many was taken is an error: it
+// will not be better with the rest.
 func (b *batcher) flush(ctx context.Context) error {
 	if len(b.names) == 0 {
 		return nil
@@ -142,6 +159,10 @@ func (b *batcher) flush(ctx context.Context) error {
 			b.refused(b.names[f.Index], f.Reason)
 		}
 	}
+	full := len(b.names) == batchMessages
 	b.buf, b.names = b.buf[:0], b.names[:0]
+	if full && len(r.Refused) == batchMessages {
+		return fmt.Errorf("%d messages in a row were refused, the last because %s", batchMessages, r.Refused[batchMessages-1].Reason)
+	}
 	return nil
 }

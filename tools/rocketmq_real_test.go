@@ -78,6 +78,9 @@ func TestAStoreOfARealRocketmqBrokerIsImported(t *testing.T) {
 	addrs, stop, err := startBroker(filepath.Join(dir, "new"))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, stop()) }()
+	code, out, errs = runNow(t, "topics", "--namesrv", addrs.Namesrv, "-o", "csv")
+	require.Equal(t, ExitOK, code, errs)
+	require.Contains(t, out, "bench,broker-a,8,8,rw,0,6,")
 	code, out, errs = runNow(t, "export", "--online", "--namesrv", addrs.Namesrv)
 	require.Equal(t, ExitOK, code, errs)
 	for i := range 5 {

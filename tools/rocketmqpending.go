@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/duelog/duelog/server/client"
 	"github.com/duelog/duelog/server/message"
 )
 
@@ -58,6 +59,7 @@ type rocketmqWaiting struct {
 // rocketmqStore is a store as far as the import looks at it.
 type rocketmqStore struct {
 	log       *rocketmqLog
+	configs   map[string]client.TopicConfig // of config/topics.json
 	levels    []time.Duration
 	delivered map[int]int64 // by level, the queue offset up to which it was delivered
 
@@ -88,8 +90,29 @@ func openRocketmqStore(dir, levels string) (*rocketmqStore, error) {
 	if s.levels, err = parseLevels(levels); err != nil {
 		return nil, err
 	}
+	if s.configs, err = readTopics(filepath.Join(dir, "config", "topics.json")); err != nil {
+		return nil, err
+	}
 	s.delivered, err = readDelayOffsets(filepath.Join(dir, "config", "delayOffset.json"))
 	return s, err
+}
+
+// readTopics reads topics.json; none when there is no such file.
+func readTopics(path string) (map[string]client.TopicConfig, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Table map[string]client.TopicConfig `json:"topicConfigTable"`
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return file.Table, nil
 }
 
 // parseLevels reads RocketMQ's messageDelayLevel.

@@ -38,7 +38,7 @@ func listTopics(ctx context.Context, c *cluster, all bool) error {
 		if err != nil {
 			return err
 		}
-		pending, err := pendingByTopic(ctx, cl, b.Addr)
+		pending, err := pendingByTopic(ctx, c.e, cl, b.Addr)
 		if err != nil {
 			return err
 		}
@@ -74,13 +74,16 @@ func topicRow(ctx context.Context, cl *client.Client, t *table, b client.Broker,
 
 // pendingByTopic is how many messages wait per topic; none for a broker that
 // cannot tell.
-func pendingByTopic(ctx context.Context, cl *client.Client, addr string) (map[string]int64, error) {
+func pendingByTopic(ctx context.Context, e *env, cl *client.Client, addr string) (map[string]int64, error) {
 	counts, err := cl.PendingCounts(ctx, addr, &client.PendingQuery{StepMs: allTime, Ranges: 1, ByTopic: true})
 	if client.IsRefused(err, remoting.RespRequestCodeNotSupported) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	if counts.CompleteToMs < allTime {
+		e.note("of what waits only what is due before %s is counted: too many messages to look at", plainText(ms(counts.CompleteToMs)))
 	}
 	return counts.Topics, nil
 }
@@ -203,7 +206,7 @@ func deleteTopic(ctx context.Context, c *cluster, topic string, force bool) erro
 		}
 		waiting := int64(0)
 		for _, b := range brokers {
-			pending, err := pendingByTopic(ctx, cl, b.Addr)
+			pending, err := pendingByTopic(ctx, c.e, cl, b.Addr)
 			if err != nil {
 				return err
 			}

@@ -85,6 +85,13 @@ func (b *Broker) Import(envelopes []byte, o *ImportOptions) (*ImportResult, erro
 	return im.result, nil
 }
 
+// EnsureTopic creates a topic, durably, unless there is one of that name. It is for
+// tools that bring topics along with their messages.
+func (b *Broker) EnsureTopic(name string, readQueues, writeQueues, perm int32) error {
+	_, err := b.topics.Ensure(name, readQueues, writeQueues, perm)
+	return err
+}
+
 // importItem is one message of an import.
 type importItem struct {
 	message.Envelope

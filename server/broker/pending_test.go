@@ -180,6 +180,16 @@ func answerBody[T any](t *testing.T, resp *remoting.Command) T {
 	return v
 }
 
+func TestATopicCanBeBroughtAlong(t *testing.T) {
+	r := newRig(t, nil)
+	require.NoError(t, r.broker.EnsureTopic("t", 3, 2, permRead|permWrite))
+	require.NoError(t, r.broker.EnsureTopic("t", 9, 9, permRead), "one that exists is left alone")
+	read, write, perm, _, ok := r.broker.Route("t")
+	require.Equal(t, []int32{3, 2, 6}, []int32{read, write, perm})
+	require.True(t, ok)
+	require.Error(t, r.broker.EnsureTopic("no good", 1, 1, permRead))
+}
+
 func TestImportSaysWhatItDidNotStore(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.dial()
