@@ -16,79 +16,135 @@ import (
 )
 
 // offlineWaiting reads what waits in the store at dir, in the order in which it
-// fires. It only reads and takes no lock. The entries of all lanes are brought into
-// order in bounded memory, see refSorter; then their records are read one by one.
+// fires. It only reads and takes no lock. It goes through the time in windows of at
+// most windowEntries entries (40 MiB), which it brings into order in memory; only a
+// single millisecond may have more.
 func offlineWaiting(ctx context.Context, e *env, dir string, sel *selection) iter.Seq2[waiting, error] {
 	return func(yield func(waiting, error) bool) {
-		m, err := readManifest(dir)
-		if err != nil {
-			yield(waiting{}, err)
-			return
+		w, err := newWaitingWindows(e, dir, sel)
+		if err == nil {
+			defer w.records.close()
+			err = w.run(ctx, yield)
 		}
-		sorter := newRefSorter("", byFiring)
-		defer sorter.close()
-		if err := collectWaiting(ctx, e, dir, m, sel, sorter); err != nil {
-			yield(waiting{}, err)
-			return
-		}
-		records := &recordFiles{dir: dir, m: m, open: map[string]*os.File{}}
-		defer records.close()
-		enough := errors.New("the caller wants no more")
-		err = sorter.each(func(r *ref) error {
-			w := waiting{fireMs: r.ms}
-			if err := records.read(r, &w.msg); err != nil {
-				sel.skipped++
-				e.note("the message at %v, due %v: %v", r.loc, plainText(ms(r.ms)), err)
-				return ctx.Err()
-			}
-			if !yield(w, nil) {
-				return enough
-			}
-			return ctx.Err()
-		})
-		if err != nil && !errors.Is(err, enough) {
+		if err != nil && !errors.Is(err, errEnough) {
 			yield(waiting{}, err)
 		}
 	}
 }
 
-// byFiring is the order in which messages fire.
-func byFiring(a, b *ref) int {
-	x := delayindex.Entry{When: delayindex.MakeWhen(a.ms, 0), Loc: uint64(a.loc)}
-	y := delayindex.Entry{When: delayindex.MakeWhen(b.ms, 0), Loc: uint64(b.loc)}
-	return cmp.Or(delayindex.Compare(&x, &y), cmp.Compare(a.loc, b.loc))
+const windowEntries = 1 << 20
+
+// errEnough ends a listing of which the caller wants no more; errTooMany a window
+// that has to be shorter.
+var (
+	errEnough  = errors.New("the caller wants no more")
+	errTooMany = errors.New("the window has too many entries")
+)
+
+// waitingWindows is the state of one offlineWaiting.
+type waitingWindows struct {
+	e       *env
+	dir     string
+	sel     *selection
+	m       *store.Manifest
+	names   queueNames
+	lanes   []uint8
+	fired   []uint64 // sorted
+	records *recordFiles
+	entries []delayindex.Entry // of the present window
 }
 
-// collectWaiting gives the sorter every entry that is not done.
-func collectWaiting(ctx context.Context, e *env, dir string, m *store.Manifest, sel *selection, sorter *refSorter) error {
-	names := namesOf(m)
-	lanes, err := listLanes(dir, m)
+func newWaitingWindows(e *env, dir string, sel *selection) (*waitingWindows, error) {
+	m, err := readManifest(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	fired, err := firedSince(dir, m)
-	if err != nil {
-		return err
+	w := &waitingWindows{e: e, dir: dir, sel: sel, m: m, names: namesOf(m), records: &recordFiles{dir: dir, m: m, open: map[string]*os.File{}}}
+	if w.lanes, err = listLanes(dir, m); err != nil {
+		return nil, err
 	}
-	index := &indexCount{span: span{lo: sel.fromMs, hi: sel.toMs, byTime: true}}
+	w.fired, err = firedSince(dir, m)
+	return w, err
+}
+
+// run goes from window to window. One that is too full is halved, the next one is
+// tried with twice the length.
+func (w *waitingWindows) run(ctx context.Context, yield func(waiting, error) bool) error {
+	end := min(w.sel.toMs, delayindex.MaxFireMs+1)
+	span := end - w.sel.fromMs
+	for lo := w.sel.fromMs; lo < end; {
+		hi := lo + min(span, end-lo)
+		switch err := w.collect(ctx, lo, hi); {
+		case errors.Is(err, errTooMany):
+			span = (hi - lo) / 2
+			continue
+		case err != nil:
+			return err
+		}
+		if err := w.emit(ctx, yield); err != nil {
+			return err
+		}
+		lo, span = hi, span*2
+	}
+	return nil
+}
+
+// collect gathers the entries of [lo, hi) that are not done.
+func (w *waitingWindows) collect(ctx context.Context, lo, hi int64) error {
+	w.entries = w.entries[:0]
+	index := &indexCount{span: span{lo: lo, hi: hi, byTime: true}}
 	add := func(x *delayindex.Entry) error {
-		q, known := names[x.Queue]
-		_, done := slices.BinarySearch(fired, x.Loc)
-		switch {
-		case done || m.Done(x.FireMs(), commitlog.Loc(x.Loc)), x.FireMs() < sel.fromMs || x.FireMs() >= sel.toMs,
-			!known, // its topic was deleted
-			sel.topic != "" && sel.topic != q.Topic:
+		if x.FireMs() < lo || x.FireMs() >= hi || !w.wanted(x) {
 			return nil
 		}
-		return sorter.add(ref{loc: commitlog.Loc(x.Loc), ms: x.FireMs(), queue: x.Queue, size: x.Size, kind: refRecord})
+		if len(w.entries) == windowEntries && hi-lo > 1 {
+			return errTooMany
+		}
+		w.entries = append(w.entries, *x)
+		return nil
 	}
-	for _, lane := range lanes {
-		if err := errors.Join(index.runs(ctx, e, dir, lane, m, add), index.unindexed(ctx, e, dir, lane, m, add)); err != nil {
+	for _, lane := range w.lanes {
+		err := index.runs(ctx, w.e, w.dir, lane, w.m, add)
+		if err == nil {
+			err = index.unindexed(ctx, w.e, w.dir, lane, w.m, add)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	if index.bad {
-		return hint(fmt.Errorf("export %s: the delay index is damaged, so the export would not be whole", dir), "stop the broker and make it anew: duelogctl rebuild %s", dir)
+		return hint(fmt.Errorf("export %s: the delay index is damaged, so the export would not be whole", w.dir), "stop the broker and make it anew: duelogctl rebuild %s", w.dir)
+	}
+	slices.SortFunc(w.entries, func(a, b delayindex.Entry) int { return delayindex.Compare(&a, &b) })
+	return nil
+}
+
+// wanted tells whether an entry waits, for a topic that there is and that is asked for.
+func (w *waitingWindows) wanted(x *delayindex.Entry) bool {
+	q, known := w.names[x.Queue]
+	if !known || w.sel.topic != "" && w.sel.topic != q.Topic || x.Flags()&delayindex.FlagTombstone != 0 {
+		return false
+	}
+	_, done := slices.BinarySearch(w.fired, x.Loc)
+	return !done && !w.m.Done(x.FireMs(), commitlog.Loc(x.Loc))
+}
+
+// emit reads the records of the present window.
+func (w *waitingWindows) emit(ctx context.Context, yield func(waiting, error) bool) error {
+	for i := range w.entries {
+		x := &w.entries[i]
+		out := waiting{fireMs: x.FireMs()}
+		if err := w.records.read(commitlog.Loc(x.Loc), x.Size, &out.msg); err != nil {
+			w.sel.skipped++
+			w.e.note("the message at %v, due %v: %v", commitlog.Loc(x.Loc), plainText(ms(x.FireMs())), err)
+			continue
+		}
+		if !yield(out, nil) {
+			return errEnough
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 	return nil
 }
@@ -104,20 +160,20 @@ type recordFiles struct {
 // maxOpenSegments bounds the files that are open at once.
 const maxOpenSegments = 64
 
-// read reads the message of r. It is a view that ends with the next one.
-func (f *recordFiles) read(r *ref, msg *message.Message) error {
-	file, base, err := f.segment(r.loc)
+// read reads the message of size bytes at loc. It is a view that ends with the next one.
+func (f *recordFiles) read(loc commitlog.Loc, size uint32, msg *message.Message) error {
+	file, base, err := f.segment(loc)
 	if err != nil {
 		return err
 	}
-	if cap(f.buf) < int(r.size) {
-		if r.size > commitlog.MaxFrameBytes {
-			return fmt.Errorf("a record of %d bytes cannot be", r.size)
-		}
-		f.buf = make([]byte, r.size)
+	if size > commitlog.MaxFrameBytes {
+		return fmt.Errorf("a record of %d bytes cannot be", size)
 	}
-	b := f.buf[:r.size]
-	if _, err := file.ReadAt(b, r.loc.Offset()-base); err != nil {
+	if cap(f.buf) < int(size) {
+		f.buf = make([]byte, size)
+	}
+	b := f.buf[:size]
+	if _, err := file.ReadAt(b, loc.Offset()-base); err != nil {
 		return err
 	}
 	if err := message.Decode(b, msg); err != nil {
