@@ -45,6 +45,8 @@ type Manifest struct {
 	Absorbed      []int64 // A of the mark, by lane
 	ReplayJournal int64   // J: the queues' files have all that the journal before it fired
 	ReplayLane0   int64   // C: and all of lane 0 before it
+
+	mark mark // all of it
 }
 
 // ManifestQueue is a queue as the MANIFEST knows it: its number in records,
@@ -60,6 +62,12 @@ type ManifestQueue struct {
 func (m *Manifest) Done(fireMs int64, loc commitlog.Loc) bool {
 	lane := int(loc.Lane())
 	return fireMs <= m.FiredMs && lane < len(m.Absorbed) && loc.Offset() < m.Absorbed[lane]
+}
+
+// Covers is Done with all that the mark says: while topics with a backlog fire behind
+// the others these are further than FiredMs.
+func (m *Manifest) Covers(e *delayindex.Entry) bool {
+	return int(commitlog.Loc(e.Loc).Lane()) < laneCount && m.mark.done(e)
 }
 
 // ReadManifest reads the MANIFEST of the store in dir, which another process
@@ -101,6 +109,7 @@ func (st *catalogState) export() *Manifest {
 		Segments: map[uint8][]commitlog.SegmentInfo{}, GivenBack: map[uint8][]commitlog.Range{}, Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
 		FiredMs: st.mark.firedMs, Absorbed: st.mark.absorbed[:],
 		ReplayJournal: st.replay.journal, ReplayLane0: st.replay.lane0,
+		mark: st.mark,
 	}
 	for lane := range st.segments {
 		m.Segments[lane] = st.laneSegments(lane)

@@ -22,7 +22,8 @@ type ManifestField struct {
 
 // opLayouts describes the fields that applyOne reads, one operation each: its
 // name, then field:type. A name of type topic is a u16 length and the bytes;
-// lanes is a count and as many i64.
+// lanes is a count and as many i64; places is a u32 count and as many queue ids with
+// the place (when, loc) up to which they are done.
 var opLayouts = map[uint8]string{
 	opSegment:     "segment lane:u8 base:i64 end:i64 sealed:u8 records:i64 max_store_ms:i64 max_fire_ms:i64 created_ms:i64 last_store_ms:i64",
 	opSegmentGone: "segment-gone lane:u8 base:i64",
@@ -33,6 +34,7 @@ var opLayouts = map[uint8]string{
 	opQueueGone:   "queue-gone id:u32",
 	opQueueExtent: "queue-extent id:u32 min:i64 next:i64",
 	opMark:        "mark fired_ms:i64 absorbed:lanes",
+	opSplit:       "split light_ms:i64 since:places",
 	opReplay:      "replay journal:i64 lane0:i64",
 	opNextQueue:   "next-queue id:u32",
 	opGivenBack:   "given-back lane:u8 base:i64 from:i64 to:i64",
@@ -101,13 +103,20 @@ func describeOp(b []byte, off int64) ManifestOp {
 	for _, field := range names[1:] {
 		name, kind, _ := strings.Cut(field, ":")
 		at := off + int64(len(b)-len(r.b))
-		if kind != "lanes" {
+		switch kind {
+		case "lanes":
+			for i := range int(r.u8()) {
+				at := off + int64(len(b)-len(r.b))
+				op.Fields = append(op.Fields, ManifestField{at, fmt.Sprintf("%s_%d", name, i), r.i64()})
+			}
+		case "places":
+			for n := r.u32(); n > 0 && r.err == nil; n-- {
+				at := off + int64(len(b)-len(r.b))
+				id, when, loc := r.u32(), r.i64(), r.i64()
+				op.Fields = append(op.Fields, ManifestField{at, fmt.Sprintf("%s_%d", name, id), fmt.Sprintf("%x %x", uint64(when), uint64(loc))})
+			}
+		default:
 			op.Fields = append(op.Fields, ManifestField{at, name, r.field(kind)})
-			continue
-		}
-		for i := range int(r.u8()) {
-			at := off + int64(len(b)-len(r.b))
-			op.Fields = append(op.Fields, ManifestField{at, fmt.Sprintf("%s_%d", name, i), r.i64()})
 		}
 	}
 	if len(r.b) > 0 {

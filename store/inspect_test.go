@@ -21,7 +21,7 @@ func everyOp() edit {
 	e.segment(1, commitlog.SegmentInfo{Base: 4096, End: 5000, Sealed: true, Records: 3, MaxStoreMs: 10, MaxFireMs: 20, CreatedMs: 30, LastStoreMs: 40})
 	e.run(1, delayindex.RunInfo{Start: 4096, End: 5000, Count: 3, MinFireMs: 1, MaxFireMs: 20})
 	e.indexed(1, 5000)
-	e.mark(mark{firedMs: 77, absorbed: [laneCount]int64{1, 2, 3, 4}})
+	e.mark(mark{firedMs: 77, absorbed: [laneCount]int64{1, 2, 3, 4}, lightMs: 80, since: map[uint32]position{7: {when: 1, loc: 2}}})
 	e.replay(replayPoint{journal: 11, lane0: 12})
 	e.nextQueue(9)
 	e.givenBack(1, 4096, commitlog.Range{From: 4096, To: 4200})
@@ -53,7 +53,7 @@ func TestManifestOpsDescribesEveryOperation(t *testing.T) {
 			require.NotEqual(t, "bytes", f.Name, "%s: its layout leaves bytes over", op.Name)
 		}
 	}
-	require.Len(t, seen, 12, "everyOp has all operations but those of the key index")
+	require.Len(t, seen, 13, "everyOp has all operations but those of the key index")
 	require.Equal(t, ManifestOp{Offset: 32, Append: 1, Name: "queue", Fields: []ManifestField{
 		{33, "id", int64(7)}, {37, "queue", int64(3)}, {41, "topic", "orders"},
 	}}, ops[0])

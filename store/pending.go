@@ -10,7 +10,8 @@ import (
 
 // What waits is known to the delay index alone. Both questions here are answered
 // from snapshots of it, so they neither stop arrivals nor firing, and both leave
-// out what the mark says is done. What fired within the millisecond of the mark,
+// out what the mark says is done; the list leaves out what was cancelled, too, which the
+// histogram counts until its time. What fired within the millisecond of the mark,
 // and messages of deleted topics, are still in the answer: up to one millisecond
 // of firings, and until their time comes. So is, in a histogram, what others fired
 // of the time by which a heavy topic is behind.
@@ -120,7 +121,7 @@ func (w *pendingScan) window(yield func(PendingMessage, error) bool) (more bool,
 		total += n
 		for i := range block[:n] {
 			e := &block[i]
-			if !first && delayindex.Compare(e, &passed) <= 0 || e.Flags()&delayindex.FlagTombstone != 0 || m.done(e) {
+			if !first && delayindex.Compare(e, &passed) <= 0 || e.Flags()&delayindex.FlagTombstone != 0 || m.done(e) || w.s.cancels.has(commitlog.Loc(e.Loc)) {
 				continue
 			}
 			if !yield(w.s.pendingMessage(e), nil) {

@@ -123,3 +123,15 @@ func TestWhatHasFiredIsNotPending(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWasCancelledIsNotListed(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), small(Options{}))
+	defer s.Close()
+	q := mustQueue(t, s, "t", 0)
+	at := s.NowMs() + time.Hour.Milliseconds()
+	r := mustPut(t, s, q, at, "cancelled")
+	mustPut(t, s, q, at, "waits")
+	require.NoError(t, s.Cancel(r.Loc))
+	got, _ := bodiesOf(t, s, PendingPosition{}, noDeadline, -1)
+	require.Equal(t, []string{"waits"}, got)
+}

@@ -126,7 +126,7 @@ func (w *waitingWindows) wanted(x *delayindex.Entry) bool {
 		return false
 	}
 	_, done := slices.BinarySearch(w.fired, x.Loc)
-	return !done && !w.m.Done(x.FireMs(), commitlog.Loc(x.Loc))
+	return !done && !w.m.Covers(x)
 }
 
 // emit reads the records of the present window.
