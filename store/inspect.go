@@ -67,7 +67,8 @@ func (m *Manifest) Done(fireMs int64, loc commitlog.Loc) bool {
 // Covers is Done with all that the mark says: while topics with a backlog fire behind
 // the others these are further than FiredMs.
 func (m *Manifest) Covers(e *delayindex.Entry) bool {
-	return int(commitlog.Loc(e.Loc).Lane()) < laneCount && m.mark.done(e)
+	lane := commitlog.Loc(e.Loc).Lane()
+	return (lane < laneCount || lane == coldLane) && m.mark.done(e)
 }
 
 // ReadManifest reads the MANIFEST of the store in dir, which another process
