@@ -57,8 +57,8 @@ func (w *Steady) check() error {
 	if w.Mix == "" {
 		w.Mix = MixEveryday
 	}
-	if w.Mix == MixNow || w.Warm < day || w.Window < day {
-		return errors.New("steady wants a mix of scheduled messages, and a day at least to warm up and to weigh")
+	if w.Mix == MixNow || w.Warm < day || w.Window < 2*day {
+		return errors.New("steady wants a mix of scheduled messages, a day at least to warm up and two to be weighed")
 	}
 	err := sane(&w.PerDay, 4000, &w.Body, w.Mix)
 	if w.Body < minJSONBody {
@@ -82,6 +82,9 @@ func (w *Steady) run(ctx context.Context, s *stage) error {
 	m["stored_per_message"], m["stored_per_ordinary"] = mixed.stored, plain.stored
 	m["written_per_message"], m["written_per_ordinary"] = mixed.written, plain.written
 	m["bytes_stored_ratio"], m["bytes_written_ratio"] = mixed.stored/plain.stored, mixed.written/plain.written
+	for class, bytes := range mixed.classes {
+		m["written_"+class+"_per_message"] = bytes
+	}
 	m["messages"], m["messages_kept"] = float64(mixed.messages), mixed.kept
 	return nil
 }
@@ -91,6 +94,7 @@ type steadyWeight struct {
 	stored, written float64 // bytes per message kept, per message sent
 	kept            float64 // messages that wait or are within their retention, in the mean
 	messages        int64
+	classes         map[string]float64 // written by class of file, per message sent
 }
 
 // live lets a fresh system live through warm and window.
@@ -184,7 +188,8 @@ func (l *life) run(ctx context.Context) (steadyWeight, error) {
 // pass lets all steps pass, and weighs once a day from l.from on.
 func (l *life) pass(ctx context.Context) error {
 	perDay := int64(day / steadyStep)
-	var waiting, delivered, weighed, stored, kept, before, written int64
+	var waiting, delivered, weighed, stored, kept int64
+	var before, written map[string]int64
 	for step := range l.steps {
 		if err := l.send(step); err != nil {
 			return err
@@ -213,12 +218,17 @@ func (l *life) pass(ctx context.Context) error {
 		if weighed == 0 {
 			before = wrote
 		}
-		weighed, stored, kept, written = weighed+1, stored+bytes, kept+waiting, wrote-before
+		weighed, stored, kept, written = weighed+1, stored+bytes, kept+waiting, wrote
 	}
 	l.weight.messages = l.sentBy(l.steps)
 	l.weight.kept = float64(kept) / float64(weighed)
 	l.weight.stored = float64(stored) / float64(kept)
-	l.weight.written = float64(written) / float64(weighed-1) / float64(l.perDay)
+	l.weight.classes = map[string]float64{}
+	for class, bytes := range written {
+		each := float64(bytes-before[class]) / float64(weighed-1) / float64(l.perDay)
+		l.weight.classes[class] = each
+		l.weight.written += each
+	}
 	return nil
 }
 

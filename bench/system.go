@@ -137,8 +137,9 @@ type Simulator interface {
 	// visible, and what the system does now and then, such as retention, was done.
 	Advance(ctx context.Context, to time.Time) error
 	// Weigh returns the bytes that the system's files take, without what is allocated
-	// ahead or kept for reuse, and those that it has written since its start.
-	Weigh(ctx context.Context) (stored, written int64, err error)
+	// ahead or kept for reuse, and those that it has written since its start, by class
+	// of file.
+	Weigh(ctx context.Context) (stored int64, written map[string]int64, err error)
 }
 
 // Grouper is a System in which several groups of consumers each get every

@@ -37,10 +37,10 @@ func (e *Embedded) Advance(ctx context.Context, to time.Time) error {
 // Weigh implements bench.Simulator. Of the files that are bounded whatever the store
 // holds, the journal counts with what is used of it and the MANIFEST not at all: in a
 // store of a few thousand messages a day they would outweigh these.
-func (e *Embedded) Weigh(ctx context.Context) (stored, written int64, err error) {
+func (e *Embedded) Weigh(ctx context.Context) (stored int64, written map[string]int64, err error) {
 	sp, err := e.store.Space(ctx)
 	if err != nil {
-		return 0, 0, err
+		return 0, nil, err
 	}
 	stored = sp.Journal
 	for i := range sp.Lanes {
@@ -49,13 +49,17 @@ func (e *Embedded) Weigh(ctx context.Context) (stored, written int64, err error)
 	for _, dir := range []string{"commitlog", "delayindex", "consumequeue"} {
 		d, err := probe.DiskUsage(filepath.Join(e.dir, "data", dir))
 		if err != nil {
-			return 0, 0, err
+			return 0, nil, err
 		}
 		stored += d.Allocated
 	}
 	st := e.store.Stats()
-	for _, n := range st.WrittenBytes {
-		written += n
+	written = map[string]int64{}
+	for i, n := range st.WrittenBytes {
+		written[writtenClasses[i]] = n
 	}
 	return stored, written, nil
 }
+
+// writtenClasses names the indexes of store.Stats.WrittenBytes.
+var writtenClasses = []string{"log", "index", "journal", "queue", "cold"}
