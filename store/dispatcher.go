@@ -269,8 +269,9 @@ func (d *dispatcher) fireDue(now int64) error {
 	return nil
 }
 
-// lateSlack is how late a message may fire without its segment living longer.
-const lateSlack = 60_000 // ms
+// lateSlack is how late a message may fire without its unit and segment being told:
+// they live that much longer anyway.
+const lateSlack = 10_000 // ms
 
 // keepLate lets the segments of late messages live from now on, not from their
 // fire time. Neighbours in the log, which share a segment, are told of once.

@@ -36,6 +36,7 @@ func TestAStoreLivesByTheClockThatItIsGiven(t *testing.T) {
 	c.Advance(now.AddDate(0, 0, 302))
 	require.NoError(t, s.Settle(ctx))
 	require.Empty(t, payloads(t, s, q))
+	c.Advance(now.AddDate(0, 0, 302).Add(time.Minute))
 	require.NoError(t, s.Maintain(ctx))
 	require.NoError(t, s.Maintain(ctx))
 	require.EqualValues(t, 1, q.Min())

@@ -204,13 +204,19 @@ func (s *Store) free(l *lane, ranges []commitlog.Range) {
 	}
 }
 
+// fireDeathMs is when the scheduled messages of u are dead. Their slots count from when
+// they really fired, which is up to lateSlack after their time without u knowing.
+func (s *Store) fireDeathMs(u unit) int64 {
+	return int64(u.fireSec)*1000 + lateSlack + s.opts.ScheduledRetention.Milliseconds()
+}
+
 func (s *Store) segmentDead(l *lane, info *commitlog.SegmentInfo, now int64) bool {
 	return s.unitDead(unit{ceilSec(info.MaxFireMs), ceilSec(info.MaxStoreMs)}, info.End, l, now)
 }
 
 // unitDead tells whether all messages of u, which ends at lane offset end, are dead.
 func (s *Store) unitDead(u unit, end int64, l *lane, now int64) bool {
-	if u.fireSec != 0 && int64(u.fireSec)*1000+s.opts.ScheduledRetention.Milliseconds() > now {
+	if u.fireSec != 0 && s.fireDeathMs(u) > now {
 		return false
 	}
 	return u.storeSec == 0 || int64(u.storeSec)*1000+s.opts.Retention.Milliseconds() <= now ||

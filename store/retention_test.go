@@ -232,6 +232,29 @@ func TestRetentionBytesDropsTheOldestOrdinaryMessagesOnly(t *testing.T) {
 	})
 }
 
+// A message that fires a little late is kept from then on, its bytes included.
+func TestBytesAreThereAsLongAsTheSlotOfAMessageThatFiredALittleLate(t *testing.T) {
+	ctx := context.Background()
+	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	clock := NewManualClock(start)
+	s := mustOpen(t, testutil.FastDir(t), small(Options{Clock: clock}))
+	q := mustQueue(t, s, "orders", 0)
+	mustPut(t, s, q, start.UnixMilli()+1000, "late")
+	to := func(ms int64) {
+		clock.Advance(time.UnixMilli(start.UnixMilli() + ms))
+		require.NoError(t, s.Settle(ctx))
+		require.NoError(t, s.Maintain(ctx))
+	}
+	to(1000 + lateSlack - 1)
+	for ms := int64(1000 + 48*hours); ms < 1000+lateSlack-1+48*hours; ms += 1000 {
+		to(ms)
+		require.Equal(t, []string{"late"}, payloads(t, s, q))
+	}
+	to(1000 + lateSlack - 1 + 48*hours)
+	require.Empty(t, payloads(t, s, q))
+	require.NoError(t, s.Close())
+}
+
 // What fires late lives from then on: downtime must not take the two days away.
 func TestLateMessagesLiveTheirTimeFromTheFiring(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

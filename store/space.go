@@ -146,7 +146,7 @@ func (s *Store) outlineSegment(l *lane, info *commitlog.SegmentInfo, now int64) 
 func (s *Store) deathMs(u unit) int64 {
 	ms := int64(0)
 	if u.fireSec != 0 {
-		ms = int64(u.fireSec)*1000 + s.opts.ScheduledRetention.Milliseconds()
+		ms = s.fireDeathMs(u)
 	}
 	if u.storeSec != 0 {
 		ms = max(ms, int64(u.storeSec)*1000+s.opts.Retention.Milliseconds())
