@@ -50,6 +50,9 @@ func (st *Stats) WriteAmplification() float64 {
 	return float64(total) / float64(st.PayloadBytes)
 }
 
+// ClassName is the name of a class of files in Stats, as metrics have it.
+func ClassName(class int) string { return bytesClasses[class] }
+
 // Stats returns figures that are each true at some moment of the call.
 func (s *Store) Stats() Stats {
 	st := Stats{

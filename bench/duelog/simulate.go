@@ -56,10 +56,7 @@ func (e *Embedded) Weigh(ctx context.Context) (stored int64, written map[string]
 	st := e.store.Stats()
 	written = map[string]int64{}
 	for i, n := range st.WrittenBytes {
-		written[writtenClasses[i]] = n
+		written[store.ClassName(i)] = n
 	}
 	return stored, written, nil
 }
-
-// writtenClasses names the indexes of store.Stats.WrittenBytes.
-var writtenClasses = []string{"log", "index", "journal", "queue", "cold"}
