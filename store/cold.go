@@ -78,7 +78,9 @@ func (s *Store) addCold(e *edit) {
 func (s *Store) retainCold(now int64) error {
 	var firedMs int64
 	s.catalog.view(func(st *catalogState) { firedMs = st.mark.firedMs })
-	infos := s.cold.files.Dying(min(now-s.opts.ScheduledRetention.Milliseconds(), firedMs))
+	// A slot counts from when its message really fired, and somebody may be reading yet.
+	dead := now - s.opts.ScheduledRetention.Milliseconds() - lateSlack - retentionEvery.Milliseconds()
+	infos := s.cold.files.Dying(min(dead, firedMs))
 	if len(infos) == 0 {
 		return nil
 	}
