@@ -223,6 +223,7 @@ type catalog struct {
 	mu    sync.Mutex
 	m     *manifest
 	state *catalogState
+	limit int64 // size at which the MANIFEST is rewritten
 }
 
 // openCatalog opens the MANIFEST of the store in dir. One that is missing where
@@ -248,7 +249,7 @@ func openCatalog(dir string, log *slog.Logger) (*catalog, error) {
 			return nil, fmt.Errorf("open %s: record %d: %w", path, i, err)
 		}
 	}
-	return &catalog{m: m, state: st}, nil
+	return &catalog{m: m, state: st, limit: manifestLimit}, nil
 }
 
 // commit makes e durable and applies it, all or nothing.
@@ -261,7 +262,7 @@ func (c *catalog) commit(e edit) error {
 	if err := e.apply(c.state); err != nil {
 		panic("BUG: own manifest edit: " + err.Error())
 	}
-	if c.m.size() < manifestLimit {
+	if c.m.size() < c.limit {
 		return nil
 	}
 	if err := c.m.rewrite(c.state.snapshot()); err != nil && !errors.Is(err, syscall.ENOSPC) {

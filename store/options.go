@@ -127,6 +127,8 @@ type Options struct {
 	clock      clock
 	keeperTick time.Duration
 	horizon    time.Duration
+	// manifestLimit is the size at which the MANIFEST is rewritten.
+	manifestLimit int64
 	// diskSpace is how a test makes a disk full.
 	diskSpace func(dir string) (durable.Space, error)
 	quantum   int64
@@ -161,6 +163,7 @@ func (o *Options) EnsureDefaults() {
 		setDefault(&o.horizon, manualHorizon)
 	}
 	setDefault(&o.horizon, defaultHorizon)
+	setDefault(&o.manifestLimit, manifestLimit)
 	if o.diskSpace == nil {
 		o.diskSpace = durable.DiskSpace
 	}

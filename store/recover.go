@@ -46,6 +46,7 @@ func (s *Store) recover() (*dispatcher, error) {
 	if s.catalog, err = openCatalog(s.dir, s.log); err != nil {
 		return nil, err
 	}
+	s.catalog.limit = s.opts.manifestLimit
 	r.st = s.catalog.state
 	r.mark = r.st.mark
 	if r.mark.firedMs == 0 {

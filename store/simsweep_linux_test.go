@@ -81,7 +81,7 @@ func simTell(t *testing.T, name string, k int, flush commitlog.FlushPolicy, powe
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{
 			Flush: flush, Writer: segment.Pwrite, SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10,
-			FireBatch: 7, FlushEvery: time.Minute, MemtableAge: time.Hour, CheckpointEvery: 10 * time.Minute, keeperTick: time.Hour, horizon: 12 * time.Hour,
+			FireBatch: 7, FlushEvery: time.Minute, manifestLimit: 4 << 10, MemtableAge: time.Hour, CheckpointEvery: 10 * time.Minute, keeperTick: time.Hour, horizon: 12 * time.Hour,
 		}
 		m := startSim(t, dir, uint64(k), o)
 		defer m.end()
