@@ -48,6 +48,7 @@ type dispatcher struct {
 func newDispatcher(s *Store, m mark, lastMs int64) *dispatcher {
 	d := &dispatcher{s: s, mark: m, lastMs: lastMs}
 	d.due = newDue(d.topicOf, &m)
+	d.due.setParkMax(s.opts.parkMax)
 	d.due.backlog.quantum = s.opts.quantum
 	d.pace.perSecond = s.opts.FireRate
 	d.due.heavyMs = lastMs

@@ -58,6 +58,14 @@ func newDue(topicOf func(queue uint32) *share, m *mark) *due {
 	return d
 }
 
+// setParkMax bounds what is parked, now and later.
+func (d *due) setParkMax(n int) {
+	d.parkMax = n
+	if d.lag != nil {
+		d.lag.parkMax = n
+	}
+}
+
 // addLate takes arrivals for prepared seconds.
 func (d *due) addLate(es []delayindex.Entry) {
 	for i := range es {

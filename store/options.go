@@ -132,6 +132,7 @@ type Options struct {
 	// diskSpace is how a test makes a disk full.
 	diskSpace func(dir string) (durable.Space, error)
 	quantum   int64
+	parkMax   int // entries of heavy topics that are kept in memory
 }
 
 // EnsureDefaults replaces zero fields by their defaults.
@@ -168,6 +169,7 @@ func (o *Options) EnsureDefaults() {
 		o.diskSpace = durable.DiskSpace
 	}
 	setDefault(&o.quantum, quantumFor(o.FireRate))
+	setDefault(&o.parkMax, defaultParkMax)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

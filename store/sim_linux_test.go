@@ -325,6 +325,8 @@ func simOptions(choose func(n int, what string) int) Options {
 		FireBatch:          int(oneOf("fire batch", 1, 7, 1000)),
 		CheckpointEvery:    time.Duration(oneOf("checkpoint every", int64(10*time.Second), int64(10*time.Minute), int64(1000*time.Hour))),
 		keeperTick:         time.Duration(oneOf("keeper tick", int64(time.Minute), int64(time.Hour))),
+		quantum:            oneOf("quantum", 3, defaultQuantum),
+		parkMax:            int(oneOf("park", 8, defaultParkMax)),
 		manifestLimit:      oneOf("manifest limit", 4<<10, 64<<10),
 		horizon:            time.Duration(oneOf("horizon", int64(time.Hour), int64(12*time.Hour))),
 		FlushEvery:         time.Minute,
