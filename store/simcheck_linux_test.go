@@ -66,6 +66,9 @@ func (m *sim) expire() {
 	}
 	alive := map[segment]bool{}
 	for _, g := range append(m.msgs, m.orphans...) {
+		if g.doubt && !g.seen {
+			return // nobody knows where it is, if it is
+		}
 		if g.loc != 0 && (!g.seen || g.doubt || g.aliveMs(&m.opts) > m.now()) {
 			alive[segment{g.loc.Lane(), m.segmentOf(g.loc)}] = true
 		}
