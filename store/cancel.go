@@ -31,9 +31,6 @@ import (
 //     record that is too late is revoked by another one, durably, before the
 //     answer: else a crash before the journal batch would let the cancellation win.
 //   - Recovery reads the whole cancel log before anything fires.
-//   - A message that gets another location would fire there. Who moves messages holds the
-//     range (hold): nothing in it is cancelled meanwhile. It leaves out what is
-//     cancelled (has), and when the move is true forgets it (forgetCancels).
 
 // maxCancelled bounds the table: some 60 MB.
 const maxCancelled = 1 << 20
@@ -52,8 +49,6 @@ type cancels struct {
 	byLoc   map[commitlog.Loc]cancellation
 	byHour  map[int64][]commitlog.Loc // the same by the hour of their fire time; some may be gone
 	takenMs int64                     // latest fire time that was taken for firing
-
-	heldFrom, heldTo commitlog.Loc // what lies there is being moved
 }
 
 type cancellation struct {
@@ -75,7 +70,7 @@ func newCancels() *cancels {
 // ever becoming visible. It returns when that is durable by the flush policy; nil
 // also for a message that was cancelled before. ErrTooLate says that the message
 // is, or is about to be, visible; ErrNotFound that there is none, or that it was moved: look
-// it up again. ErrMoving says to try again in a minute. ErrTooMany when more are cancelled than can be kept in memory.
+// it up again. ErrTooMany when more are cancelled than can be kept in memory.
 func (s *Store) Cancel(loc commitlog.Loc) error {
 	if err := s.refusing(); err != nil {
 		return err
@@ -130,9 +125,6 @@ func (c *cancels) begin(loc commitlog.Loc, fireMs int64) (mine, wait *settling, 
 	}
 	if fireMs <= c.takenMs {
 		return nil, nil, ErrTooLate
-	}
-	if loc >= c.heldFrom && loc < c.heldTo {
-		return nil, nil, ErrMoving
 	}
 	if len(c.byLoc) >= maxCancelled {
 		return nil, nil, ErrTooMany
@@ -201,29 +193,6 @@ func (c *cancels) has(loc commitlog.Loc) bool {
 	defer c.mu.Unlock()
 	known, ok := c.byLoc[loc]
 	return ok && known.wait == nil
-}
-
-// hold lets nothing in [from, to) be cancelled until the function that it returns is
-// called. What was cancelled there before is in the table.
-func (c *cancels) hold(from, to commitlog.Loc) (release func()) {
-	set := func(from, to commitlog.Loc) {
-		c.writes.Lock() // none is being written
-		defer c.writes.Unlock()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.heldFrom, c.heldTo = from, to
-	}
-	set(from, to)
-	return func() { set(0, 0) }
-}
-
-// remove takes a cancellation out and returns its fire time.
-func (c *cancels) remove(loc commitlog.Loc) (fireMs int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	fireMs = c.byLoc[loc].fireMs
-	delete(c.byLoc, loc)
-	return fireMs
 }
 
 // taken says at start that everything up to ms may have fired.

@@ -110,17 +110,6 @@ func (s *Store) restoreCancels(f *commitlog.Frame) {
 	}
 }
 
-// forgetCancels takes out of table and log what evacuation has left behind. If a crash
-// comes first, the records stay until their time, and only make Pending wrong.
-func (s *Store) forgetCancels(locs []commitlog.Loc) {
-	w := newCancelWait(len(locs))
-	for _, loc := range locs {
-		if err := s.appendCancel(s.cancels.remove(loc), 0, 0, loc, revoked, w); err != nil {
-			s.log.Warn("cancelled message is remembered although it is gone", "loc", loc, "error", err)
-		}
-	}
-}
-
 // trimCancels forgets the cancelled messages that retention would have removed by
 // now, and gives their space back.
 func (s *Store) trimCancels(nowMs int64) error {

@@ -24,8 +24,6 @@ var (
 	ErrTooLarge = commitlog.ErrTooLarge
 	// ErrTooLate is returned by Cancel for a message that is, or is about to be, visible.
 	ErrTooLate = errors.New("message is due already")
-	// ErrMoving is returned by Cancel for a message that is being compacted.
-	ErrMoving = errors.New("message is being moved, try again in a minute")
 	// ErrTooMany is returned by Cancel when more messages are cancelled than are kept track of.
 	ErrTooMany = errors.New("too many cancelled messages")
 	// ErrNoKeys is returned by Lookup when Options.Keys is nil.

@@ -314,10 +314,24 @@ func (s *Store) recordHeader(loc commitlog.Loc) (commitlog.Item, error) {
 	}
 	defer header.Release()
 	it, err := commitlog.ParseRecordHeader(header.Bytes())
-	if err != nil {
+	if err != nil || s.movedAway(loc, it.When) {
 		return it, ErrNotFound
 	}
 	return it, nil
+}
+
+// movedAway reports whether a message of the far lane lives in a cold file, although
+// its segment is still there, cut. Its old location must not be cancelled.
+func (s *Store) movedAway(loc commitlog.Loc, fireMs int64) bool {
+	if loc.Lane() != farLane {
+		return false
+	}
+	moved := false
+	s.catalog.view(func(st *catalogState) {
+		cut, ok := st.cuts[s.lanes[farLane].segmentBase(loc.Offset())]
+		moved = ok && fireMs >= cut.ms
+	})
+	return moved
 }
 
 // notFound says of a range outside of the log what its reader wants to know.

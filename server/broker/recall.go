@@ -113,8 +113,6 @@ func (b *Broker) recall(h *recallHandle) *refusal {
 		return refuse(remoting.RespQueryNotFound, "recall_unknown", "recall failed, no such message")
 	case errors.Is(err, store.ErrNoKeys):
 		return refuse(remoting.RespNoPermission, "recall_off", "recall failed, operation is forbidden: the broker has no key index (setting key-index)")
-	case errors.Is(err, store.ErrMoving):
-		return refuse(remoting.RespSystemBusy, "recall_moving", "recall failed, %v", err)
 	case errors.Is(err, store.ErrTooMany):
 		return refuse(remoting.RespSystemBusy, "recall_too_many", "recall failed, too many messages are recalled")
 	}
