@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/duelog/duelog/internal/durable"
 )
 
 // FileScan says how to read one segment file that the caller does not own: one of
@@ -61,7 +63,7 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 		limit = min(limit, s.Limit)
 	}
 	w := walk{
-		r:       frameReader{f: &plainFile{f, s.Base}, lane: s.Lane, limit: limit},
+		r:       frameReader{f: &plainFile{File: f, base: s.Base}, lane: s.Lane, limit: limit},
 		last:    s.LastMs,
 		growing: !s.Whole,
 		floor:   min(s.Known, limit),
@@ -89,15 +91,27 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 	return FileEnd{Pos: end.pos, Sealed: end.sealed, Torn: end.torn, LastMs: w.last}, err
 }
 
-// plainFile is a file that nobody mapped.
+// plainFile is a file that nobody mapped, read from front to back.
 type plainFile struct {
 	*os.File
-	base int64
+	base  int64
+	asked int64 // up to where the kernel was told to read ahead
 }
+
+const (
+	// fileAhead is how far in front of a scan the disk reads, fileStep how much is
+	// asked for at once: while one piece is checked the next ones are on their way.
+	fileAhead = 16 << 20
+	fileStep  = 4 << 20
+)
 
 func (p *plainFile) Base() int64 { return p.base }
 
 func (p *plainFile) ReadAt(b []byte, off int64) error {
+	if p.asked = max(p.asked, off+int64(len(b))); p.asked < off+fileAhead-fileStep {
+		durable.Prefetch(p.File, p.asked, off+fileAhead-p.asked)
+		p.asked = off + fileAhead
+	}
 	n, err := p.File.ReadAt(b, off)
 	if err == io.EOF && n < len(b) {
 		err = io.ErrUnexpectedEOF // somebody shortened the file under us

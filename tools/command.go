@@ -30,8 +30,10 @@ var verbs = []struct {
 	make  func(*env) *cobra.Command
 }{
 	{offline, inspectCommand},
+	{offline, findCommand},
 	{offline, verifyCommand},
 	{offline, repairCommand},
+	{offline, spaceCommand},
 
 	{online, scheduleCommand},
 	{online, tailCommand},
@@ -71,8 +73,10 @@ Times are given as RFC 3339 (2026-11-23T06:00:00Z), "2006-01-02 15:04", 15:04, "
 09:00", milliseconds since 1970 behind an @ (@1795413600000), or as a duration from
 now: 30s, 2h, 7d, -1h.`
 
-const examples = `  duelogctl inspect manifest ./data             what the store says about itself
-  duelogctl inspect manifest ./data -o json | jq .`
+const examples = `  duelogctl verify ./data                       is everything there, and does it agree?
+  duelogctl find order-42 ./data                what became of a message
+  duelogctl inspect index ./data --by minute    what is pending, and when
+  duelogctl repair ./data --out ./data-good     a good copy of a damaged store`
 
 // Execute runs the command line args, without the program's name, and returns
 // the exit code. It prints errors itself. The first SIGINT or SIGTERM ends the

@@ -79,7 +79,7 @@ func TestVerifyFindsEveryDamage(t *testing.T) {
 	f := makeFixture(t, t.TempDir())
 	for _, name := range filesOf(t, f.dir) {
 		for _, c := range corruptions {
-			for seed := range uint64(6) {
+			for seed := range uint64(4) {
 				dir := filepath.Join(t.TempDir(), "store")
 				if !damageOneFile(t, f, dir, name, c, seed) || notNoticed(name, c) {
 					continue
@@ -152,7 +152,7 @@ func TestVerifyFindsFilesThatDisagree(t *testing.T) {
 // The same store with everything a verb may print, so that none panics on damage.
 func TestInspectAndVerifySurviveAnyDamage(t *testing.T) {
 	f := makeFixture(t, t.TempDir())
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		dir := filepath.Join(t.TempDir(), "store")
 		require.NoError(t, os.CopyFS(dir, os.DirFS(f.dir)))
 		rng := rand.New(rand.NewPCG(seed, 1))

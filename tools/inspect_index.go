@@ -139,6 +139,7 @@ func cancelledIn(dir string, m *store.Manifest) ([]uint64, error) {
 			out = append(out, uint64(loc))
 		}
 	}
+	slices.Sort(out)
 	return out, nil
 }
 

@@ -80,8 +80,12 @@ func overwrite(ts *testscript.TestScript, _ bool, args []string) {
 // run executes duelogctl in this process.
 func run(t *testing.T, args ...string) (code int, out, errs string) {
 	t.Helper()
+	return runWith(t.Context(), args...)
+}
+
+func runWith(ctx context.Context, args ...string) (code int, out, errs string) {
 	var o, e strings.Builder
-	code = Execute(t.Context(), args, Process{Out: &o, Err: &e, Now: func() time.Time { return testNow }})
+	code = Execute(ctx, args, Process{Out: &o, Err: &e, Now: func() time.Time { return testNow }})
 	return code, o.String(), e.String()
 }
 

@@ -88,3 +88,9 @@ func wrapPath(op string, f *os.File, err error) error {
 	}
 	return fmt.Errorf("%s %s: %w", op, f.Name(), err)
 }
+
+// Prefetch tells the kernel that [off, off+n) of f will be read soon. It is a hint
+// and does not wait.
+func Prefetch(f *os.File, off, n int64) {
+	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_WILLNEED)
+}

@@ -19,3 +19,6 @@ func DropCache(string) error { return nil }
 
 // PunchHole is an optimisation that this platform goes without.
 func PunchHole(*os.File, int64, int64) error { return nil }
+
+// Prefetch is a hint that this platform goes without.
+func Prefetch(*os.File, int64, int64) {}
