@@ -187,6 +187,10 @@ func (c *check) checkLanes(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(readers())
 	for _, lane := range slices.Sorted(maps.Keys(c.lanes)) {
+		if isCold(lane) {
+			c.coldLane(lane)
+			continue
+		}
 		l, err := c.lane(lane)
 		if err != nil {
 			return errors.Join(err, g.Wait())
@@ -203,6 +207,27 @@ func (c *check) checkLanes(ctx context.Context) error {
 		l.figures()
 	}
 	return nil
+}
+
+// coldLanes is the first lane of cold files, which are no segments.
+const coldLanes = 16
+
+func isCold(lane uint8) bool { return lane >= coldLanes && lane < store.CancelLane }
+
+// hasFiles tells whether a lane has a file.
+func hasFiles(dir string, lane uint8) bool {
+	names, _ := os.ReadDir(filepath.Join(dir, filepath.Dir(segmentPath(lane, 0))))
+	return len(names) > 0
+}
+
+// coldLane says what is not looked at.
+func (c *check) coldLane(lane uint8) {
+	if hasFiles(c.dir, lane) {
+		c.find(finding{
+			severity: severityNotice, check: "cold", file: filepath.Dir(segmentPath(lane, 0)),
+			what: "cold files are not looked into, nor what refers to them", next: "nothing: the broker checks a block whenever it reads it",
+		})
+	}
 }
 
 // readers is how many files are read at once: enough to keep a disk busy while

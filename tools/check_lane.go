@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"sort"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
@@ -214,7 +215,7 @@ func (k *tileCheck) withRun() error {
 		return k.scan()
 	}
 	defer f.Close()
-	if f.Info() != *k.t.run || f.Lane() != k.t.lane {
+	if !sameRun(f.Info(), *k.t.run) || f.Lane() != k.t.lane {
 		if err := k.runDamage(fmt.Errorf("%w: header is not that of the registered run", delayindex.ErrLayout), 0); err != nil {
 			return err
 		}
@@ -227,6 +228,12 @@ func (k *tileCheck) withRun() error {
 		return k.scan()
 	}
 	return k.bySlices(f)
+}
+
+// sameRun compares what the file says of itself; what is hidden of it may change.
+func sameRun(a, b delayindex.RunInfo) bool {
+	a.CutMs, b.CutMs = 0, 0
+	return a == b
 }
 
 // bySlices scans the tile once for each part of a run that is too large for memory.
@@ -324,7 +331,7 @@ func (k *tileCheck) runDamage(err error, off int64) error {
 		return err
 	}
 	for _, r := range k.l.c.latest().Runs[k.t.lane] {
-		if r == *k.t.run {
+		if sameRun(r, *k.t.run) {
 			k.l.c.find(finding{
 				severity: severityDamaged, check: "run", file: runPath(k.t.lane, *k.t.run), offset: off, what: err.Error(),
 				lost: "nothing: the commit log has what it says",
@@ -483,9 +490,21 @@ func (c *check) gaveBack(lane uint8, from, to int64) bool {
 	return commitlog.OverlapsRange(c.m.GivenBack[lane], r) || commitlog.OverlapsRange(c.latest().GivenBack[lane], r)
 }
 
-// done tells whether an entry has fired by the mark of this moment.
+// done tells whether an entry has fired by the mark of this moment, or has moved.
 func (c *check) done(e *delayindex.Entry) bool {
-	return c.m.Done(e.FireMs(), commitlog.Loc(e.Loc)) || c.latest().Done(e.FireMs(), commitlog.Loc(e.Loc))
+	return c.moved(e) || c.m.Done(e.FireMs(), commitlog.Loc(e.Loc)) || c.latest().Done(e.FireMs(), commitlog.Loc(e.Loc))
+}
+
+// moved tells whether the message of an entry lives in a cold file now.
+func (c *check) moved(e *delayindex.Entry) bool {
+	loc := commitlog.Loc(e.Loc)
+	return isMoved(c.m, loc, e.FireMs()) || isMoved(c.latest(), loc, e.FireMs())
+}
+
+func isMoved(m *store.Manifest, loc commitlog.Loc, fireMs int64) bool {
+	runs := m.Runs[loc.Lane()]
+	i := sort.Search(len(runs), func(i int) bool { return runs[i].End > loc.Offset() })
+	return i < len(runs) && runs[i].Start <= loc.Offset() && runs[i].CutMs > 0 && fireMs >= runs[i].CutMs
 }
 
 // visible tells whether consumers can still ask for what r stands for.
@@ -614,7 +633,7 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 // scheduled checks that a record that waits is in the index, and as it is.
 func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 	e := itemEntry(it)
-	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Done(it.When, it.Loc) {
+	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Done(it.When, it.Loc) && !isMoved(k.l.c.m, it.Loc, it.When) {
 		k.l.c.totals.pending.Add(1)
 	}
 	if len(k.entries) > 0 && k.entries[0].Loc == e.Loc {

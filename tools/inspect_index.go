@@ -184,7 +184,7 @@ func (c *indexCount) runs(ctx context.Context, e *env, dir string, lane uint8, m
 			continue
 		}
 		path := filepath.Join(dir, runPath(lane, ri))
-		if err := c.runFile(ctx, path, add); err != nil {
+		if err := c.runFile(ctx, path, ri.CutMs, add); err != nil {
 			var bad *delayindex.CorruptionError
 			switch {
 			case errors.Is(err, fs.ErrNotExist):
@@ -200,7 +200,7 @@ func (c *indexCount) runs(ctx context.Context, e *env, dir string, lane uint8, m
 	return nil
 }
 
-func (c *indexCount) runFile(ctx context.Context, path string, add func(*delayindex.Entry) error) error {
+func (c *indexCount) runFile(ctx context.Context, path string, cutMs int64, add func(*delayindex.Entry) error) error {
 	f, err := delayindex.OpenRunFile(path)
 	if err != nil {
 		return err
@@ -215,6 +215,9 @@ func (c *indexCount) runFile(ctx context.Context, path string, add func(*delayin
 			return nil
 		}
 		for j := range block {
+			if cutMs > 0 && block[j].FireMs() >= cutMs {
+				break // the rest has moved to a cold file, and another run has it
+			}
 			if err := add(&block[j]); err != nil {
 				return err
 			}

@@ -158,6 +158,12 @@ func (r *repair) checkSource() error {
 	if _, err := os.Stat(filepath.Join(r.dir, store.LogDir)); err != nil {
 		return noStore(r.dir, err)
 	}
+	for lane := coldLanes; lane < store.CancelLane; lane++ {
+		if hasFiles(r.dir, uint8(lane)) {
+			return hint(fmt.Errorf("%s has cold files, which repair cannot copy yet", r.dir),
+				"restore a backup of the whole directory; duelogctl verify %s tells what is damaged", r.dir)
+		}
+	}
 	return hint(store.InUse(r.dir), "stop the broker; duelogctl verify %s can look at a store in use", r.dir)
 }
 

@@ -25,6 +25,8 @@ lost, and the next step. Its severity is "lost" (something acknowledged cannot b
 delivered), "damaged" (a restart or a repair makes it good) or "notice" (nothing is
 wrong). The exit code is 1 if there is a finding other than a notice.
 
+Cold files of far-future messages are not looked into yet.
+
 Memory is bounded whatever the size of the store. What does not fit is sorted in
 temporary files: 40 bytes per visible message beyond a million, in TMPDIR.`,
 		Example: `  duelogctl verify ./data
