@@ -492,7 +492,7 @@ func (c *check) gaveBack(lane uint8, from, to int64) bool {
 
 // done tells whether an entry has fired by the mark of this moment, or has moved.
 func (c *check) done(e *delayindex.Entry) bool {
-	return c.moved(e) || c.m.Done(e.FireMs(), commitlog.Loc(e.Loc)) || c.latest().Done(e.FireMs(), commitlog.Loc(e.Loc))
+	return c.moved(e) || c.m.Covers(e) || c.latest().Covers(e)
 }
 
 // moved tells whether the message of an entry lives in a cold file now.
@@ -633,7 +633,7 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 // scheduled checks that a record that waits is in the index, and as it is.
 func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 	e := itemEntry(it)
-	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Done(it.When, it.Loc) && !isMoved(k.l.c.m, it.Loc, it.When) {
+	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Covers(&e) && !isMoved(k.l.c.m, it.Loc, it.When) {
 		k.l.c.totals.pending.Add(1)
 	}
 	if len(k.entries) > 0 && k.entries[0].Loc == e.Loc {

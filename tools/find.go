@@ -306,8 +306,8 @@ func (f *finder) waiting(l *life, put func(event string, at, file, off any, deta
 		put("cancelled", nil, store.CancelDir, nil, "it does not fire")
 		return nil
 	}
-	state := "pending"
-	if len(l.firings)+len(l.slots) == 0 && f.m.Done(l.item.When, l.item.Loc) {
+	state, e := "pending", itemEntry(&l.item)
+	if len(l.firings)+len(l.slots) == 0 && f.m.Covers(&e) {
 		state = "expired"
 		put(state, ms(l.item.When), nil, nil, "it has fired, and its slot was trimmed")
 		return nil

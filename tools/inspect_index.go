@@ -115,7 +115,7 @@ func (c *indexCount) run(ctx context.Context, e *env, dir string) error {
 			continue
 		}
 		add := func(x *delayindex.Entry) error {
-			if _, done := slices.BinarySearch(fired, x.Loc); done || m.Done(x.FireMs(), commitlog.Loc(x.Loc)) {
+			if _, done := slices.BinarySearch(fired, x.Loc); done || m.Covers(x) {
 				return nil
 			}
 			return c.add(lane, x)

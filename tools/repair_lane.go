@@ -173,6 +173,7 @@ func (x *ref) is(it *commitlog.Item) bool {
 // is what refers to it.
 func (c *laneCopy) record(it *commitlog.Item, storeMs int64, at *ref) error {
 	c.r.kept.Add(1)
+	e := itemEntry(it)
 	switch {
 	case !it.Scheduled():
 		return c.r.addSlot(ref{loc: it.Loc, slot: it.When, ms: storeMs, queue: it.Queue, size: uint32(it.Size), tag: it.Tag, kind: refRecord})
@@ -181,12 +182,12 @@ func (c *laneCopy) record(it *commitlog.Item, storeMs int64, at *ref) error {
 		return c.r.addSlot(ref{loc: it.Loc, slot: at.slot, ms: at.ms, queue: it.Queue, size: uint32(it.Size), tag: it.Tag, kind: at.kind})
 	case c.r.cancelled[it.Loc]:
 		return nil // it must never be seen; its bytes go with their segment
-	case c.r.m.Done(it.When, it.Loc):
+	case c.r.m.Covers(&e):
 		return c.r.addUnplaced(ref{loc: it.Loc, ms: it.When, queue: it.Queue, size: uint32(it.Size), tag: it.Tag, kind: refJournal})
 	case c.r.m.FiredMs == 0 && it.When+c.r.scheduledRetention.Milliseconds() < c.r.e.now().UnixMilli():
 		return nil // nobody knows whether it fired; it is past its retention if it did
 	}
-	c.batch = append(c.batch, itemEntry(it))
+	c.batch = append(c.batch, e)
 	c.added++
 	c.r.waiting.Add(1)
 	c.r.notePending(it.When)

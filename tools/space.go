@@ -177,7 +177,8 @@ func (s *spaceCount) count(sum *spaceSum, it *commitlog.Item, storeMs int64) {
 	dies := storeMs + s.retention.Milliseconds()
 	if it.Scheduled() {
 		dies = it.When + s.scheduledRetention.Milliseconds()
-		if _, fired := slices.BinarySearch(s.fired, uint64(it.Loc)); !fired && !s.m.Done(it.When, it.Loc) {
+		e := itemEntry(it)
+		if _, fired := slices.BinarySearch(s.fired, uint64(it.Loc)); !fired && !s.m.Covers(&e) {
 			sum.pending += bytes
 			sum.dies(max(dies, s.nowMs+s.scheduledRetention.Milliseconds()))
 			return
