@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -183,4 +184,15 @@ func TestInspectAndVerifySurviveAnyDamage(t *testing.T) {
 		}
 		require.NoError(t, os.RemoveAll(dir))
 	}
+}
+
+// Whoever stops a verb has no result, and must not take it for a good one.
+func TestAnInterruptedVerifyIsNotAGoodOne(t *testing.T) {
+	dir := t.TempDir()
+	makeFixture(t, dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	code, _, errs := runWith(ctx, "verify", dir)
+	require.Equal(t, ExitIO, code)
+	require.Contains(t, errs, "interrupted")
 }

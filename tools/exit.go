@@ -54,6 +54,15 @@ func hint(err error, format string, args ...any) error {
 	return &hintError{err, fmt.Sprintf(format, args...)}
 }
 
+// finished is err, or why a verb that must come to its end did not: who stops it
+// has no result, and must not take that for a good one.
+func finished(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("interrupted: there is no result")
+	}
+	return err
+}
+
 // nextStep is the hint of err, "" if it has none.
 func nextStep(err error) string {
 	var h *hintError

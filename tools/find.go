@@ -42,7 +42,9 @@ such message.`,
   duelogctl find 7F000001000078C90000000000003C6E ./data --json
   duelogctl find 1:4056 ./data`,
 		Args: arguments("KEY|ID|LOC", "STORE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return e.find(cmd.Context(), args[0], args[1]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return finished(cmd.Context(), e.find(cmd.Context(), args[0], args[1]))
+		},
 	}
 }
 

@@ -43,7 +43,7 @@ fire times.`,
 			if err := c.choose(by); err != nil {
 				return err
 			}
-			return c.run(cmd.Context(), e, args[0])
+			return finished(cmd.Context(), c.run(cmd.Context(), e, args[0]))
 		},
 	}
 	cmd.Flags().StringVar(&by, "by", "hour", "`period`: second, minute, hour, day")

@@ -89,7 +89,7 @@ messages of the original, and temporary space as verify does. When it ends with 
 				return hint(usagef("repair: --out is missing"), "give a directory for the copy: duelogctl repair %s --out COPY", args[0])
 			}
 			r.dir = args[0]
-			return r.run(cmd.Context())
+			return finished(cmd.Context(), r.run(cmd.Context()))
 		},
 	}
 	cmd.Flags().StringVar(&r.out, "out", "", "`directory` for the copy")

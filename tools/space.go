@@ -39,7 +39,7 @@ by lane in its metrics.`,
 			if !slices.Contains([]string{"lane", "segment", "topic"}, s.by) {
 				return usagef("unknown grouping %q: it is lane, segment or topic", s.by)
 			}
-			return s.run(cmd.Context(), args[0])
+			return finished(cmd.Context(), s.run(cmd.Context(), args[0]))
 		},
 	}
 	cmd.Flags().StringVar(&s.by, "by", "lane", "`group` by: lane, segment, topic")

@@ -47,7 +47,7 @@ func (c *check) verify(ctx context.Context) error {
 	c.progress = c.e.progress("verify")
 	err := c.run(ctx)
 	c.progress.stop()
-	if err != nil {
+	if err = finished(ctx, err); err != nil {
 		return err
 	}
 	slices.SortFunc(c.findings, func(a, b finding) int {
