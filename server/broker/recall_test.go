@@ -18,7 +18,7 @@ func (c *client) recall(topic, handle string) *remoting.Command {
 func TestARecalledMessageNeverComes(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.dial()
-	due := r.store.NowMs() + 2000
+	due := r.store.NowMs() + 4000
 	kept := c.send("T", props("UNIQ_KEY", "U1", "TIMER_DELIVER_MS", atMs(due)), "kept")
 	gone := c.send("T", props("UNIQ_KEY", "U2", "TIMER_DELIVER_MS", atMs(due)), "gone")
 	require.NotEmpty(t, kept.Get("recallHandle"))

@@ -88,8 +88,8 @@ func TestEverySpellingOfADelayIsHonouredAndVisible(t *testing.T) {
 		"milliseconds": {message.PropTimerDelayMs, "60", 60},
 		"seconds":      {message.PropTimerDelaySec, "1", 1000},
 		"level":        {message.PropDelayLevel, "1", 1000},
-		"deliver at":   {message.PropTimerDeliverMs, "", 80},
-		"hosted":       {message.PropStartDeliver, "", 80},
+		"deliver at":   {message.PropTimerDeliverMs, "", 3000},
+		"hosted":       {message.PropStartDeliver, "", 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

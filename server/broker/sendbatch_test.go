@@ -53,7 +53,7 @@ func TestEachMessageOfABatchIsItsOwn(t *testing.T) {
 func TestADelayInsideABatchIsHonoured(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.dial()
-	due := r.store.NowMs() + 80
+	due := r.store.NowMs() + 3000
 	body := batchOf(t, props("TIMER_DELIVER_MS", atMs(due)), "later", "", "now")
 	resp := c.ask(remoting.ReqSendBatchMessage, body, sendExtOf("T", "")...)
 	require.Equal(t, remoting.RespSuccess, resp.Code, resp.Remark)
