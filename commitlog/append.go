@@ -9,8 +9,9 @@ import (
 
 // Append copies r into the open batch and returns; done.Complete(cookie, ...) tells
 // its fate later (done may be nil). An error means that done will not be called:
-// ErrTooLarge or ErrWhen for a bad record, else ErrClosed, ErrReadOnly, ErrDiskFull.
-// It blocks only while Options.MaxPendingBytes are waiting to be committed.
+// ErrTooLarge or ErrWhen for a bad record, else ErrClosed, ErrReadOnly, ErrDiskFull,
+// ErrBusy. It blocks only while Options.MaxPendingBytes are waiting to be committed,
+// and for Options.MaxWait at most.
 func (l *Log) Append(r *Record, done Completer, cookie uint64) error {
 	n := RecordHeaderSize + len(r.Payload)
 	if n > l.o.maxFrame() {
@@ -110,6 +111,7 @@ const (
 type intake struct {
 	maxBatch   int
 	maxPending int
+	maxWait    time.Duration // 0 = no limit
 
 	mu      sync.Mutex
 	work    sync.Cond // the writer waits for a batch
@@ -120,14 +122,15 @@ type intake struct {
 	pending int // bytes accepted and not yet committed
 	waiting int // producers in space.Wait
 	idle    bool
+	full    bool // somebody waited for maxWait; refuses until half of pending is committed
 	closed  bool
 	fatal   error     // refuses everything from now on
 	busy    error     // refuses until the given moment
 	until   time.Time // end of busy
 }
 
-func (in *intake) init(maxBatch, maxPending int) {
-	in.maxBatch, in.maxPending = maxBatch, maxPending
+func (in *intake) init(maxBatch, maxPending int, maxWait time.Duration) {
+	in.maxBatch, in.maxPending, in.maxWait = maxBatch, maxPending, maxWait
 	in.work.L, in.space.L = &in.mu, &in.mu
 }
 
@@ -148,6 +151,7 @@ func (in *intake) add(r *Record, n int, done Completer, cookie uint64) error {
 
 // await returns when n more bytes may be pending, or with the reason why not.
 func (in *intake) await(n int) error {
+	var deadline time.Time
 	for {
 		if err := in.refusal(); err != nil {
 			return err
@@ -155,10 +159,38 @@ func (in *intake) await(n int) error {
 		if in.pending == 0 || in.pending+n <= in.maxPending {
 			return nil
 		}
-		in.waiting++
-		in.space.Wait()
-		in.waiting--
+		if err := in.wait(&deadline); err != nil {
+			return err
+		}
 	}
+}
+
+// wait returns when there may be space, and refuses when the deadline, which the
+// first call sets, has passed.
+func (in *intake) wait(deadline *time.Time) error {
+	if in.maxWait > 0 {
+		now := time.Now()
+		if deadline.IsZero() {
+			*deadline = now.Add(in.maxWait)
+		}
+		if !now.Before(*deadline) {
+			in.full = true
+			return ErrBusy
+		}
+		t := time.AfterFunc(deadline.Sub(now), in.alarm)
+		defer t.Stop()
+	}
+	in.waiting++
+	in.space.Wait()
+	in.waiting--
+	return nil
+}
+
+// alarm lets those who wait look at their deadlines.
+func (in *intake) alarm() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.space.Broadcast()
 }
 
 func (in *intake) refusal() error {
@@ -172,6 +204,9 @@ func (in *intake) refusal() error {
 			return in.busy
 		}
 		in.busy = nil
+	}
+	if in.full {
+		return ErrBusy
 	}
 	return nil
 }
@@ -219,6 +254,9 @@ func (in *intake) done(b *batch) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.pending -= n
+	if in.pending <= in.maxPending/2 {
+		in.full = false
+	}
 	if in.spare+cap(b.buf) <= spareBytes {
 		in.free = append(in.free, b)
 		in.spare += cap(b.buf)

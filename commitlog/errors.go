@@ -15,6 +15,8 @@ var (
 	// ErrDiskFull: no space for the next segment. Append again later; it is retried
 	// at most once a second.
 	ErrDiskFull = errors.New("disk full: no space for the next commit log segment")
+	// ErrBusy: the log did not write as fast as records came. Append again later.
+	ErrBusy = errors.New("commit log is busy: too many records wait to be written")
 	// ErrTooLarge: the record cannot fit into a frame or a segment.
 	ErrTooLarge = errors.New("record too large for the commit log")
 	// ErrWhen: a record's When does not fit into 48 bits.

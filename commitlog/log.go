@@ -76,7 +76,7 @@ func newLog(dir string, o *Options) (*Log, error) {
 		stop:   make(chan struct{}),
 	}
 	l.cold.init()
-	l.in.init(opts.MaxBatchBytes, opts.MaxPendingBytes)
+	l.in.init(opts.MaxBatchBytes, opts.MaxPendingBytes, opts.MaxWait)
 	return l, nil
 }
 

@@ -115,6 +115,9 @@ type Options struct {
 	MaxBatchBytes int
 	// MaxPendingBytes of accepted but uncommitted records block Append; 0 = 64 MiB.
 	MaxPendingBytes int
+	// MaxWait is how long Append blocks before it gives ErrBusy, which others then get
+	// at once until half of the pending bytes are committed; 0 = no limit.
+	MaxWait time.Duration
 	// Hooks of the owner; nil = none.
 	Hooks Hooks
 	// Now is the wall clock in ms; nil = time.Now.
@@ -156,7 +159,7 @@ func (o *Options) validate() error {
 		return fmt.Errorf("unknown flush policy %d", o.Flush)
 	case o.Writer > segment.Mmap:
 		return fmt.Errorf("unknown segment writer %d", o.Writer)
-	case o.MaxBatchBytes < 0 || o.MaxPendingBytes < 0 || o.RollAfter < 0 || o.FlushEvery < 0:
+	case o.MaxBatchBytes < 0 || o.MaxPendingBytes < 0 || o.RollAfter < 0 || o.FlushEvery < 0 || o.MaxWait < 0:
 		return fmt.Errorf("negative limit in commit log options")
 	}
 	return nil

@@ -38,6 +38,14 @@ type Config struct {
 	// FireRate is the most scheduled messages that become visible per second; 0 is
 	// no limit.
 	FireRate int64
+	// MaxOverdue is by how much firing may be behind before scheduled messages are
+	// refused; 0 is no limit.
+	MaxOverdue time.Duration
+	// MaxIndexBacklog is how many buffers of the delay index may wait to be written
+	// before scheduled messages are refused; 0 lets producers wait.
+	MaxIndexBacklog int64
+	// MaxSendWait is how long a send waits for room before it is refused; 0 is no limit.
+	MaxSendWait time.Duration
 
 	// Flush is FlushSync or FlushAsync.
 	Flush string
@@ -117,6 +125,9 @@ func DefaultConfig() Config {
 		AutoCreateTopic:    true,
 		MaxMessageSize:     4 << 20,
 		MaxDelay:           longestDelay,
+		MaxOverdue:         time.Minute,
+		MaxIndexBacklog:    4,
+		MaxSendWait:        time.Second,
 		Flush:              FlushSync,
 		FlushEvery:         200 * time.Millisecond,
 		Writer:             WriterPwrite,
@@ -193,11 +204,16 @@ func (c *Config) validateLimits() error {
 		{"max-delay", c.MaxDelay, time.Second, longestDelay},
 		{"retention", c.Retention, time.Minute, longestKept},
 		{"scheduled-retention", c.ScheduledRetention, time.Minute, longestKept},
+		{"max-overdue", c.MaxOverdue, 0, longestDelay},
+		{"max-send-wait", c.MaxSendWait, 0, time.Hour},
 		{"drain-timeout", c.DrainTimeout, time.Millisecond, time.Hour},
 	} {
 		if d.value < d.least || d.value > d.most {
 			errs = append(errs, fmt.Errorf("--%s %s: use %s to %s", d.flag, formatDuration(d.value), formatDuration(d.least), formatDuration(d.most)))
 		}
+	}
+	if c.MaxIndexBacklog < 0 || c.MaxIndexBacklog > 1000 {
+		errs = append(errs, fmt.Errorf("--max-index-backlog %d: use 0 to 1000; 0 lets producers wait", c.MaxIndexBacklog))
 	}
 	if c.FireRate < 0 {
 		errs = append(errs, fmt.Errorf("--fire-rate %d: use a number of messages per second, or 0 for no limit", c.FireRate))

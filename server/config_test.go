@@ -58,7 +58,8 @@ func TestEverySettingReachesItsFieldFromEverySource(t *testing.T) {
 	want := Config{
 		Data: "/var/lib/duelog", Listen: "0.0.0.0:20911", NamesrvListen: "0.0.0.0:19876", AdminListen: ":8080",
 		Advertise: "192.0.2.7", ClusterName: "c1", BrokerName: "b-1", AutoCreateTopic: false,
-		MaxMessageSize: 1 << 20, MaxDelay: 30 * day, Flush: FlushAsync, FlushEvery: time.Second,
+		MaxMessageSize: 1 << 20, MaxDelay: 30 * day, FireRate: 5000, MaxOverdue: 5 * time.Second, MaxIndexBacklog: 7,
+		MaxSendWait: 2 * time.Second, Flush: FlushAsync, FlushEvery: time.Second,
 		Writer: WriterMmap, SegmentSize: 64 << 20, KeyIndex: false, Retention: day, ScheduledRetention: time.Hour,
 		RetentionSize: 5 << 30, DiskWarn: 70, DiskRefuse: 85, DiskFree: 2 << 30,
 		Pprof: true, Demo: false, DrainTimeout: 3 * time.Second, LogLevel: "debug", LogFormat: LogJSON,
@@ -66,7 +67,8 @@ func TestEverySettingReachesItsFieldFromEverySource(t *testing.T) {
 	values := map[string]string{
 		"data": "/var/lib/duelog", "listen": "0.0.0.0:20911", "namesrv-listen": "0.0.0.0:19876", "admin-listen": ":8080",
 		"advertise": "192.0.2.7", "cluster": "c1", "broker-name": "b-1", "auto-create-topic": "false",
-		"max-message-size": "1MiB", "max-delay": "30d", "flush": "async", "flush-every": "1s",
+		"max-message-size": "1MiB", "max-delay": "30d", "fire-rate": "5000", "max-overdue": "5s", "max-index-backlog": "7",
+		"max-send-wait": "2s", "flush": "async", "flush-every": "1s",
 		"writer": "mmap", "segment-size": "64MiB", "key-index": "false", "retention": "24h", "scheduled-retention": "1h",
 		"retention-size": "5GiB", "disk-warn": "70%", "disk-refuse": "85", "disk-free": "2GiB",
 		"pprof": "true", "demo": "false", "drain-timeout": "3s", "log-level": "debug", "log-format": "json",

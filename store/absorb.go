@@ -7,7 +7,8 @@ import (
 )
 
 // maxFrozen is how many memtables of a lane may wait to be written before the
-// lane's writer waits too, and with it, by the lane's bound, the producers.
+// lane's writer waits too, and with it, by the lane's bound, the producers. Of
+// messages that the index does not take at present it is twice MaxIndexBacklog.
 const maxFrozen = 4
 
 // absorb hands the scheduled messages of a durable frame to the delay index
@@ -35,12 +36,17 @@ func (s *Store) absorb(l *lane, es []delayindex.Entry, end int64) {
 		l.bornMs = 0
 		l.freezeKeys()
 	}
+	nearShut, nearChanged := s.judgeNearLocked()
 	n.mu.Unlock()
 
+	if nearChanged {
+		s.logGate(nearShut, BusyNear)
+	}
 	if wake {
 		s.clock.wake()
 	}
 	if full {
+		s.judgeIndex(l)
 		s.kickKeeper()
 		s.awaitFlush(l)
 	}
@@ -48,7 +54,7 @@ func (s *Store) absorb(l *lane, es []delayindex.Entry, end int64) {
 
 // awaitFlush slows the writer down when the keeper does not keep up.
 func (s *Store) awaitFlush(l *lane) {
-	for l.frozen() > maxFrozen && !s.closed.Load() && s.failure.Load() == nil {
+	for l.frozen() > max(maxFrozen, 2*s.opts.MaxIndexBacklog) && !s.closed.Load() && s.failure.Load() == nil {
 		time.Sleep(time.Millisecond)
 	}
 }

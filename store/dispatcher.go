@@ -118,6 +118,8 @@ func (d *dispatcher) settle(now int64) (nextMs int64, err error) {
 	if d.due.lag == nil {
 		firedMs = lightMs
 	}
+	d.s.busy.firedMs.Store(firedMs)
+	d.s.busy.lightMs.Store(lightMs)
 	d.publish(firedMs, lightMs)
 	d.showBacklog(left, now)
 	first, err := d.due.peek(now)
@@ -146,9 +148,14 @@ func (d *dispatcher) drain(now int64) {
 		n.preparedMs += 1000
 	}
 	d.due.preparedMs = n.preparedMs
+	d.s.busy.lateEntries.Store(int64(d.due.late.len() + len(d.fresh)))
+	nearShut, nearChanged := d.s.judgeNearLocked()
 	window := d.wantedLocked()
 	n.mu.Unlock()
 
+	if nearChanged {
+		d.s.logGate(nearShut, BusyNear)
+	}
 	d.due.addLate(d.fresh)
 	if window != nil {
 		window()

@@ -123,7 +123,11 @@ func (s *Store) flushIndexes() error {
 			}
 		}
 	}
-	return s.flushAllKeys()
+	err := s.flushAllKeys()
+	for _, l := range s.lanes {
+		s.judgeIndex(l)
+	}
+	return err
 }
 
 // flushIndex writes the oldest frozen memtable of a lane. Entries that the mark

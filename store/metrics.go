@@ -20,6 +20,7 @@ type metrics struct {
 	orphaned          prometheus.Counter
 	tooFar            prometheus.Counter
 	throttled         prometheus.Counter
+	busy              *prometheus.CounterVec
 	writeSeconds      prometheus.Histogram
 	syncSeconds       prometheus.Histogram
 	gauges            []prometheus.Collector
@@ -42,6 +43,7 @@ func newMetrics(s *Store) *metrics {
 		firedTotal:        counter("duelog_fired_total", "Scheduled messages that became visible."),
 		orphaned:          counter("duelog_orphaned_total", "Due messages dropped because their topic was deleted."),
 		tooFar:            counter("duelog_refused_too_far_total", "Messages refused because their fire time was beyond the limit."),
+		busy:              s.busy.refused,
 		throttled:         counter("duelog_fire_throttled_total", "Times firing waited for its rate limit."),
 		evacuated:         counter("duelog_evacuated_total", "Far-future messages moved into cold files."),
 		evacuatedBytes:    counter("duelog_evacuated_bytes_total", "Bytes of these messages before compression."),
@@ -102,6 +104,7 @@ func (m *metrics) collectors() []prometheus.Collector {
 	return append([]prometheus.Collector{
 		m.evacuated, m.evacuatedBytes, m.mergedRuns,
 		m.lateness, m.journalSeconds, m.checkpointSeconds, m.firedTotal, m.orphaned, m.tooFar, m.throttled, m.writeSeconds, m.syncSeconds,
+		m.busy,
 	}, m.gauges...)
 }
 

@@ -85,7 +85,8 @@ type Options struct {
 	CheckpointBytes int64
 
 	// NearEntries bounds the entries (32 bytes each) that are loaded from the index
-	// into the near wheel at once. Messages that arrive for the next seconds come on top.
+	// into the near wheel at once. Messages that arrive for the next seconds come on top;
+	// those due within two seconds are refused while so many of them wait.
 	NearEntries int
 	// FireBatch is the most entries in one journal batch, at most 65535.
 	FireBatch int
@@ -110,6 +111,16 @@ type Options struct {
 	// FireRate is the most entries that fire per second; 0 means no bound. What is due
 	// beyond it fires late, in order, topics that have little to fire first.
 	FireRate int64
+
+	// MaxOverdue is by how much firing may be behind the clock before scheduled
+	// messages are refused, for the topics for which it is; 0 means no limit.
+	MaxOverdue time.Duration
+	// MaxIndexBacklog is how many memtables of a lane may wait to be written before
+	// scheduled messages for it are refused; 0 means that its producers wait instead.
+	MaxIndexBacklog int
+	// MaxSendWait is how long PutAsync waits for room in a lane before it refuses the
+	// message; 0 means no limit.
+	MaxSendWait time.Duration
 
 	// Logger receives what an operator should know; nil discards it.
 	Logger *slog.Logger
@@ -208,6 +219,9 @@ func (o *Options) Validate() error {
 	}
 	if o.DiskWarn < 0 || o.DiskRefuse < 0 || o.DiskFree < 0 {
 		return errors.New("DiskWarn, DiskRefuse and DiskFree must not be negative")
+	}
+	if o.MaxOverdue < 0 || o.MaxIndexBacklog < 0 || o.MaxSendWait < 0 {
+		return errors.New("MaxOverdue, MaxIndexBacklog and MaxSendWait must not be negative")
 	}
 	if o.FireRate < 0 {
 		return fmt.Errorf("FireRate is %d: it must not be negative", o.FireRate)

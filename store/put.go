@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/duelog/duelog/commitlog"
 )
@@ -45,8 +46,9 @@ type Completer interface {
 
 // PutAsync hands m to its lane and returns; c.PutDone(cookie, ...) is called when
 // the message is durable by the flush policy, or failed. When PutAsync itself
-// returns an error nothing was stored and c is not called. It blocks only while
-// the lane has more bytes waiting than it may hold.
+// returns an error nothing was stored and c is not called; one that is ErrBusy says
+// that the store is behind. It blocks only while the lane has more bytes waiting
+// than it may hold, and not for longer than Options.MaxSendWait.
 func (s *Store) PutAsync(m *Message, c Completer, cookie uint64) error {
 	if s.closed.Load() {
 		return ErrClosed
@@ -70,15 +72,15 @@ func (s *Store) PutAsync(m *Message, c Completer, cookie uint64) error {
 		}
 		rec.When, rec.Flags = m.FireMs, commitlog.FlagScheduled
 		lane = laneFor(m.FireMs - now)
+		if err := s.refusesScheduled(m, lane, now); err != nil {
+			return err
+		}
 	}
 	p := completions.Get().(*completion)
 	p.c = c
 	if err := s.lanes[lane].log.Append(&rec, p, cookie); err != nil {
 		p.release()
-		if errors.Is(err, commitlog.ErrClosed) {
-			return ErrClosed
-		}
-		return err
+		return s.laneError(err)
 	}
 	return nil
 }
@@ -122,11 +124,17 @@ func (p *completion) Complete(cookie uint64, it *commitlog.Item, storeMs int64, 
 	c.PutDone(cookie, r, nil)
 }
 
-// Put stores m and returns when it is durable by the flush policy. When ctx ends
-// first it returns ctx's error, and the message may or may not have been stored.
+// Put stores m and returns when it is durable by the flush policy. It waits for room
+// in the lane. When ctx ends first it returns ctx's error, and the message may or
+// may not have been stored.
 func (s *Store) Put(ctx context.Context, m *Message) (Result, error) {
 	w := &waiter{done: make(chan struct{})}
-	if err := s.PutAsync(m, w, 0); err != nil {
+	err := s.PutAsync(m, w, 0)
+	for isLaneFull(err) && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+		err = s.PutAsync(m, w, 0)
+	}
+	if err != nil {
 		return Result{}, err
 	}
 	select {
@@ -135,6 +143,11 @@ func (s *Store) Put(ctx context.Context, m *Message) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
+}
+
+func isLaneFull(err error) bool {
+	var busy *BusyError
+	return errors.As(err, &busy) && busy.Reason == BusyLane
 }
 
 type waiter struct {

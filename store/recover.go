@@ -298,7 +298,8 @@ func (s *Store) giveUpRuns(l *lane, runs []delayindex.RunInfo, start int64) ([]d
 func (s *Store) logOptions(id uint8, size int64) *commitlog.Options {
 	return &commitlog.Options{
 		Lane: id, SegmentSize: size, Flush: s.opts.Flush, FlushEvery: s.opts.FlushEvery,
-		Writer: s.opts.Writer, Pool: s.pool, Now: s.clock.NowMs, Logger: s.log, IO: meteredIO{m: s.metrics},
+		MaxWait: s.opts.MaxSendWait,
+		Writer:  s.opts.Writer, Pool: s.pool, Now: s.clock.NowMs, Logger: s.log, IO: meteredIO{m: s.metrics},
 	}
 }
 
@@ -392,6 +393,8 @@ func (r *recovery) startDispatcher() (*dispatcher, error) {
 		d.due.already = r.countAlready
 	}
 	s.lastMark = r.mark
+	s.busy.firedMs.Store(r.mark.firedMs)
+	s.busy.lightMs.Store(r.mark.reached())
 	s.log.Info("store recovered", "pending", s.Pending(), "late", len(r.late), "took", time.Since(r.start))
 	return d, nil
 }

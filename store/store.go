@@ -43,6 +43,8 @@ type Store struct {
 
 	pending atomic.Int64 // scheduled and not yet fired
 	overdue atomic.Int64 // of these, in memory and due
+	busy    *busy
+
 	// The present backlog: wall clock of its beginning, 0 = none; topics behind others.
 	backlogSince atomic.Int64
 	heavyTopics  atomic.Int64
@@ -134,6 +136,7 @@ func newStore(dir string, opts Options) *Store {
 	}
 	s.compactor = newCompactor(s)
 	s.registry = newRegistry(s)
+	s.busy = newBusy()
 	s.metrics = newMetrics(s)
 	return s
 }

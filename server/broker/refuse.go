@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/duelog/duelog/server/remoting"
@@ -28,7 +29,11 @@ func refuse(code int32, reason, format string, args ...any) *refusal {
 
 // storeRefusal says in the protocol's terms why the store did not take a message.
 func storeRefusal(err error) *refusal {
+	var busy *store.BusyError
 	switch {
+	case errors.As(err, &busy):
+		// Clients know these words and wait before they try again.
+		return refuse(remoting.RespSystemBusy, busy.Reason, "[%s]broker busy, start flow control for a while, %s", strings.ToUpper(busy.Reason), busy.Detail)
 	case errors.Is(err, store.ErrTooFar):
 		return refuse(remoting.RespMessageIllegal, "delay_too_long", "timer message illegal, %v", err)
 	case errors.Is(err, store.ErrTooLarge):

@@ -22,6 +22,7 @@ func TestStoreErrorsBecomeTheCodesThatClientsKnow(t *testing.T) {
 		store.ErrTooLarge:                            remoting.RespMessageIllegal,
 		store.ErrQueueDeleted:                        remoting.RespTopicNotExist,
 		store.ErrDiskFull:                            remoting.RespServiceNotAvailable,
+		&store.BusyError{Reason: store.BusyLane}:     remoting.RespSystemBusy,
 		store.ErrReadOnly:                            remoting.RespServiceNotAvailable,
 		store.ErrClosed:                              remoting.RespServiceNotAvailable,
 		errors.New("something else"):                 remoting.RespSystemError,
