@@ -50,6 +50,7 @@ func newDispatcher(s *Store, m mark, lastMs int64) *dispatcher {
 	d.due = newDue(d.topicOf, &m)
 	d.due.setParkMax(s.opts.parkMax)
 	d.due.backlog.quantum = s.opts.quantum
+	d.due.soon = s.prefetchSoon
 	d.pace.perSecond = s.opts.FireRate
 	d.due.heavyMs = lastMs
 	d.cover()

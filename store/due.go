@@ -22,6 +22,7 @@ type due struct {
 	newest  position // of the latest entry that was ever taken
 	lag     *lag     // nil when no topic is heavy
 	already func(*delayindex.Entry) bool
+	soon    func([]delayindex.Entry) // hears of each second that is sorted; any goroutine calls it
 
 	heavyMs int64 // latest fire time that was taken from a lag
 	turn    int   // of takes that are too small to be shared
@@ -45,6 +46,7 @@ func newDue(topicOf func(queue uint32) *share, m *mark) *due {
 		backlog:    backlog{quantum: defaultQuantum},
 		newest:     endOf(m.reached()),
 		preparedMs: m.reached() + 1,
+		soon:       func([]delayindex.Entry) {},
 		parkMax:    defaultParkMax,
 		scanLimit:  defaultScanLimit,
 	}

@@ -20,6 +20,7 @@ type metrics struct {
 	orphaned          prometheus.Counter
 	tooFar            prometheus.Counter
 	throttled         prometheus.Counter
+	prefetched        prometheus.Counter
 	busy              *prometheus.CounterVec
 	writeSeconds      prometheus.Histogram
 	syncSeconds       prometheus.Histogram
@@ -44,6 +45,7 @@ func newMetrics(s *Store) *metrics {
 		orphaned:          counter("duelog_orphaned_total", "Due messages dropped because their topic was deleted."),
 		tooFar:            counter("duelog_refused_too_far_total", "Messages refused because their fire time was beyond the limit."),
 		busy:              s.busy.refused,
+		prefetched:        counter("duelog_prefetched_bytes_total", "Bytes of messages that were read ahead of their time because they were not in memory."),
 		throttled:         counter("duelog_fire_throttled_total", "Times firing waited for its rate limit."),
 		evacuated:         counter("duelog_evacuated_total", "Far-future messages moved into cold files."),
 		evacuatedBytes:    counter("duelog_evacuated_bytes_total", "Bytes of these messages before compression."),
@@ -103,7 +105,7 @@ func flag(b bool) float64 {
 func (m *metrics) collectors() []prometheus.Collector {
 	return append([]prometheus.Collector{
 		m.evacuated, m.evacuatedBytes, m.mergedRuns,
-		m.lateness, m.journalSeconds, m.checkpointSeconds, m.firedTotal, m.orphaned, m.tooFar, m.throttled, m.writeSeconds, m.syncSeconds,
+		m.lateness, m.journalSeconds, m.checkpointSeconds, m.firedTotal, m.orphaned, m.tooFar, m.throttled, m.prefetched, m.writeSeconds, m.syncSeconds,
 		m.busy,
 	}, m.gauges...)
 }

@@ -112,6 +112,9 @@ type Options struct {
 	// beyond it fires late, in order, topics that have little to fire first.
 	FireRate int64
 
+	// PrefetchBytes is how many bytes of messages that are due in a second are read into
+	// the page cache before, where they are not there; negative means none.
+	PrefetchBytes int64
 	// MaxOverdue is by how much firing may be behind the clock before scheduled
 	// messages are refused, for the topics for which it is; 0 means no limit.
 	MaxOverdue time.Duration
@@ -170,6 +173,7 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.ColdCacheBytes, DefaultColdCacheBytes)
 	setDefault(&o.evacuateAhead, defaultEvacuateAhead)
 	setDefault(&o.mergeAbove, defaultMergeAbove)
+	setDefault(&o.PrefetchBytes, DefaultPrefetchBytes)
 	setDefault(&o.keeperTick, time.Second)
 	if o.Clock != nil {
 		setDefault(&o.horizon, manualHorizon)

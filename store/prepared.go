@@ -25,12 +25,15 @@ func (d *due) addSecond(b *bucket, sec int64) {
 		d.sort(b.arrivals)
 		d.addStream(delayindex.Merge(b.stream, &sliceIterator{rest: b.arrivals}), sec*1000)
 	case b.len() < sortAside:
-		d.prepared = append(d.prepared, prepared{buf: d.sort(b.entries())})
+		p := prepared{buf: d.sort(b.entries())}
+		d.soon(p.buf)
+		d.prepared = append(d.prepared, p)
 	default:
 		p := prepared{fromMs: sec * 1000, sorting: b.len(), sorted: make(chan []delayindex.Entry, 1)}
 		go func() {
 			entries := b.entries()
 			delayindex.Sort(entries, nil)
+			d.soon(entries)
 			p.sorted <- entries
 		}()
 		d.prepared = append(d.prepared, p)

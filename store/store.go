@@ -14,6 +14,7 @@ import (
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/segment"
 	"github.com/duelog/duelog/consumequeue"
+	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/internal/durable"
 )
 
@@ -69,6 +70,7 @@ type Store struct {
 	stop       chan struct{}
 	loaderKick chan struct{}
 	keeperKick chan struct{}
+	prefetch   chan []delayindex.Entry // prepared seconds whose bodies may not be in memory
 	keysKick   chan struct{}
 	wg         sync.WaitGroup
 }
@@ -125,6 +127,7 @@ func newStore(dir string, opts Options) *Store {
 		stop:       make(chan struct{}),
 		loaderKick: make(chan struct{}, 1),
 		keeperKick: make(chan struct{}, 1),
+		prefetch:   make(chan []delayindex.Entry, prefetchQueue),
 		keysKick:   make(chan struct{}, 1),
 	}
 	switch {
@@ -165,6 +168,7 @@ func (s *Store) open() error {
 	s.wg.Add(5)
 	go d.run()
 	go s.tendKeys()
+	go s.prefetchBodies()
 	go s.load()
 	go s.keep()
 	go s.compact()

@@ -104,6 +104,10 @@ func (f *File) Resident(off int64, n int32) bool {
 	return resident(f.m[off&^(pageSize-1) : off+int64(n)])
 }
 
+// WillNeed asks the kernel to read [off, off+n) into memory, without waiting for it.
+// It reports whether there was somebody to ask.
+func (f *File) WillNeed(off, n int64) bool { return willNeed(f.f, off, n) }
+
 // Trim gives the blocks of [from, Size) back to the file system as far as whole
 // pages allow. The file must not be written afterwards.
 func (f *File) Trim(from int64) error {

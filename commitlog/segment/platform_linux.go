@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -31,4 +32,9 @@ func resident(b []byte) bool {
 		b = b[n:]
 	}
 	return true
+}
+
+// willNeed starts to read a part of f into the page cache, if the kernel likes to.
+func willNeed(f *os.File, off, n int64) bool {
+	return unix.Fadvise(int(f.Fd()), off, n, unix.FADV_WILLNEED) == nil
 }
