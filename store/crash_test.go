@@ -24,7 +24,7 @@ import (
 const crashChildEnv = "DUELOG_STORE_CRASH_CHILD"
 
 func crashOptions() *Options {
-	return small(Options{MemtableEntries: 300, CheckpointEvery: 50 * time.Millisecond, FireBatch: 100})
+	return small(Options{MemtableEntries: 300, CheckpointEvery: 50 * time.Millisecond, FireBatch: 100, NearEntries: 1 << 20})
 }
 
 func crashChild() {

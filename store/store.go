@@ -165,7 +165,7 @@ func (s *Store) open() error {
 	}
 	s.moveSizeCutoff() // what it had reached is gone
 	s.watchDisk()
-	s.wg.Add(5)
+	s.wg.Add(6)
 	go d.run()
 	go s.tendKeys()
 	go s.prefetchBodies()
