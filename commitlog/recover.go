@@ -218,6 +218,11 @@ func (r *recovery) walk(s *found, start int64, growing bool) error {
 	if err != nil {
 		return err
 	}
+	if growing && at.sealed { // whoever sealed it may have been killed before the sync
+		if err := s.file.Sync(); err != nil {
+			return err
+		}
+	}
 	info.End = max(at.pos, counted)
 	info.Sealed = !growing || at.sealed
 	r.stats.TornBytes += at.torn
