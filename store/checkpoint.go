@@ -91,15 +91,25 @@ func (s *Store) dirtyQueues() []dirtyQueue {
 // batches being written; only a failed store leaves one for good.
 func (s *Store) awaitSlots(dirty []dirtyQueue) error {
 	for _, d := range dirty {
-		for d.q.cq.Visible() < d.next && !d.q.deleted.Load() {
-			if err := s.failure.Load(); err != nil {
-				return fmt.Errorf("checkpoint: %w", *err)
-			}
-			time.Sleep(time.Millisecond)
+		w := make(slotWatcher)
+		if !d.q.Watch(d.next-1, w) {
+			continue
+		}
+		select {
+		case <-w:
+		case <-s.failing:
+			d.q.Unwatch(w)
+			return fmt.Errorf("checkpoint: %w", s.Err())
 		}
 	}
 	return nil
 }
+
+// slotWatcher is told when the slots are there, or the queue is deleted.
+type slotWatcher chan struct{}
+
+// Wake implements Watcher.
+func (w slotWatcher) Wake() { close(w) }
 
 // flushQueues brings the slots of the queues into their files, several at a
 // time: most of it is waiting for the disk.

@@ -57,6 +57,7 @@ type Store struct {
 	diskFull     atomic.Bool // the keeper found no space; sends are refused until it does
 	queuesFull   atomic.Bool // a queue holds so much in memory that a checkpoint is due
 	failure      atomic.Pointer[error]
+	failing      chan struct{} // closed when failure is set
 
 	markMu   sync.Mutex
 	lastMark mark // guarded by markMu; written by the dispatcher
@@ -125,6 +126,7 @@ func newStore(dir string, opts Options) *Store {
 		near:       newNear(),
 		cancels:    newCancels(),
 		stop:       make(chan struct{}),
+		failing:    make(chan struct{}),
 		loaderKick: make(chan struct{}, 1),
 		keeperKick: make(chan struct{}, 1),
 		prefetch:   make(chan []delayindex.Entry, prefetchQueue),
@@ -371,6 +373,7 @@ func (s *Store) Err() error {
 // fail records the first error that the store cannot work on after.
 func (s *Store) fail(err error) {
 	if s.failure.CompareAndSwap(nil, &err) {
+		close(s.failing)
 		s.log.Error("store stopped: restart the process after mending the cause; nothing acknowledged is lost", "error", err)
 	}
 }
