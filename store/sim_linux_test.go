@@ -36,6 +36,7 @@ type sim struct {
 	step    int         // number of the operation
 	backs   int         // how often the clock was set back
 	maxMs   int64       // latest wall clock ever
+	refused bool        // messages were refused because the store was busy
 	even    bool        // the same time passes whatever the options
 	every   []*simQueue // in the order of their creation, deleted ones included
 	jumbled bool        // firings were lost, so those that remain are out of order
@@ -177,7 +178,9 @@ func (m *sim) put(k queueKey, n int, delays []int64, size int) {
 		}
 		acks.Done()
 		g.seen = true // must not turn up
-		if !errors.Is(err, ErrTooFar) {
+		if errors.Is(err, ErrBusy) {
+			m.refused = true
+		} else if !errors.Is(err, ErrTooFar) {
 			m.mustBeCut(err)
 		} else if delay <= m.s.maxDelayMs {
 			m.t.Fatalf("step %d: refused a delay of %d ms: %v", m.step, delay, err)
