@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/internal/durable"
 )
@@ -23,6 +24,7 @@ const (
 	CancelDir        = cancelDir
 	CancelLane       = cancelLane
 	JournalLane      = journalLane
+	ColdLane         = coldLane
 	JournalEntrySize = journalEntrySize
 )
 
@@ -36,6 +38,7 @@ type Manifest struct {
 
 	Segments    map[uint8][]commitlog.SegmentInfo // by lane, ascending; JournalLane is the journal
 	GivenBack   map[uint8][]commitlog.Range       // by lane, ascending: holes in segments
+	Cold        []cold.Info                       // files of ColdLane, ascending
 	Runs        map[uint8][]delayindex.RunInfo    // by lane, ascending
 	IndexedUpTo map[uint8]int64                   // lane offset before which every entry is in a run or done
 	Queues      []ManifestQueue                   // by id
@@ -107,7 +110,7 @@ func readManifest(path string) ([]byte, manifestScan, error) {
 // export is st in its public form.
 func (st *catalogState) export() *Manifest {
 	m := &Manifest{
-		Segments: map[uint8][]commitlog.SegmentInfo{}, GivenBack: map[uint8][]commitlog.Range{}, Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
+		Segments: map[uint8][]commitlog.SegmentInfo{}, GivenBack: map[uint8][]commitlog.Range{}, Cold: st.coldFiles(), Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
 		FiredMs: st.mark.firedMs, Absorbed: st.mark.absorbed[:],
 		ReplayJournal: st.replay.journal, ReplayLane0: st.replay.lane0,
 		mark: st.mark,
@@ -175,6 +178,9 @@ func (m *Manifest) state() *catalogState {
 				}
 			}
 		}
+	}
+	for _, info := range m.Cold {
+		st.cold[info.Base] = info
 	}
 	for lane, runs := range m.Runs {
 		for _, r := range runs {
