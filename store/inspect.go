@@ -24,6 +24,7 @@ const (
 	CancelDir        = cancelDir
 	CancelLane       = cancelLane
 	JournalLane      = journalLane
+	FarLane          = farLane
 	ColdLane         = coldLane
 	JournalEntrySize = journalEntrySize
 )
@@ -49,7 +50,8 @@ type Manifest struct {
 	ReplayJournal int64   // J: the queues' files have all that the journal before it fired
 	ReplayLane0   int64   // C: and all of lane 0 before it
 
-	mark mark // all of it
+	mark mark                 // all of it
+	cuts map[int64]segmentCut // by base, in the far lane
 }
 
 // ManifestQueue is a queue as the MANIFEST knows it: its number in records,
@@ -72,6 +74,17 @@ func (m *Manifest) Done(fireMs int64, loc commitlog.Loc) bool {
 func (m *Manifest) Covers(e *delayindex.Entry) bool {
 	lane := commitlog.Loc(e.Loc).Lane()
 	return (lane < laneCount || lane == coldLane) && m.mark.done(e)
+}
+
+// Moved reports whether the message that lies at loc in a segment, and fires at
+// fireMs, lives in a cold file: neither the index nor anybody else means that place.
+func (m *Manifest) Moved(fireMs int64, loc commitlog.Loc) bool {
+	for base, c := range m.cuts {
+		if off := loc.Offset(); loc.Lane() == farLane && base <= off && off < c.end {
+			return fireMs >= c.ms
+		}
+	}
+	return false
 }
 
 // ReadManifest reads the MANIFEST of the store in dir, which another process
@@ -113,7 +126,7 @@ func (st *catalogState) export() *Manifest {
 		Segments: map[uint8][]commitlog.SegmentInfo{}, GivenBack: map[uint8][]commitlog.Range{}, Cold: st.coldFiles(), Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
 		FiredMs: st.mark.firedMs, Absorbed: st.mark.absorbed[:],
 		ReplayJournal: st.replay.journal, ReplayLane0: st.replay.lane0,
-		mark: st.mark,
+		mark: st.mark, cuts: st.cuts,
 	}
 	for lane := range st.segments {
 		m.Segments[lane] = st.laneSegments(lane)
@@ -181,6 +194,9 @@ func (m *Manifest) state() *catalogState {
 	}
 	for _, info := range m.Cold {
 		st.cold[info.Base] = info
+	}
+	for base, c := range m.cuts {
+		st.putCut(base, c)
 	}
 	for lane, runs := range m.Runs {
 		for _, r := range runs {

@@ -60,8 +60,8 @@ func messages(b *testing.B) int {
 	return n
 }
 
-// cold drops the files of a store from the page cache.
-func cold(b *testing.B, dir string) {
+// dropCached drops the files of a store from the page cache.
+func dropCached(b *testing.B, dir string) {
 	require.NoError(b, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			err = durable.DropCache(path)
@@ -106,11 +106,11 @@ func BenchmarkVerifyAgainstDisk(b *testing.B) {
 			var bytes int64
 			b.ResetTimer()
 			for range b.N {
-				cold(b, dir)
+				dropCached(b, dir)
 				start := time.Now()
 				bytes = readAll(b, dir)
 				disk += time.Since(start)
-				cold(b, dir)
+				dropCached(b, dir)
 				start = time.Now()
 				code, out, errs := runQuietly("verify", dir)
 				require.Equal(b, ExitOK, code, out+errs)
@@ -132,12 +132,12 @@ func BenchmarkRepairAgainstCopy(b *testing.B) {
 			b.ResetTimer()
 			for range b.N {
 				out := filepath.Join(b.TempDir(), "copy")
-				cold(b, dir)
+				dropCached(b, dir)
 				start := time.Now()
 				copyLog(b, dir, out)
 				plainCopy += time.Since(start)
 				require.NoError(b, os.RemoveAll(out))
-				cold(b, dir)
+				dropCached(b, dir)
 				start = time.Now()
 				code, o, errs := runQuietly("repair", dir, "--out", out)
 				require.Equal(b, ExitOK, code, o+errs)

@@ -69,7 +69,7 @@ type check struct {
 
 // checkTotals is what was seen.
 type checkTotals struct {
-	segments, runs, queues         atomic.Int64
+	segments, cold, runs, queues   atomic.Int64
 	records, pending, slots, fired atomic.Int64
 }
 
@@ -136,12 +136,8 @@ func (c *check) latest() *store.Manifest {
 
 // hasSegment tells whether the store still has a segment.
 func (c *check) hasSegment(lane uint8, base int64) bool {
-	for _, s := range c.latest().Segments[lane] {
-		if s.Base == base {
-			return true
-		}
-	}
-	return false
+	_, found := segmentInfo(c.latest(), lane, base)
+	return found
 }
 
 // queueMin is the first slot that a queue still has.
@@ -187,10 +183,6 @@ func (c *check) checkLanes(ctx context.Context) error {
 	var g errgroup.Group
 	g.SetLimit(readers())
 	for _, lane := range slices.Sorted(maps.Keys(c.lanes)) {
-		if isCold(lane) {
-			c.coldLane(lane)
-			continue
-		}
 		l, err := c.lane(lane)
 		if err != nil {
 			return errors.Join(err, g.Wait())
@@ -207,27 +199,6 @@ func (c *check) checkLanes(ctx context.Context) error {
 		l.figures()
 	}
 	return nil
-}
-
-// coldLanes is the first lane of cold files, which are no segments.
-const coldLanes = 16
-
-func isCold(lane uint8) bool { return lane >= coldLanes && lane < store.CancelLane }
-
-// hasFiles tells whether a lane has a file.
-func hasFiles(dir string, lane uint8) bool {
-	names, _ := os.ReadDir(filepath.Join(dir, filepath.Dir(segmentPath(lane, 0))))
-	return len(names) > 0
-}
-
-// coldLane says what is not looked at.
-func (c *check) coldLane(lane uint8) {
-	if hasFiles(c.dir, lane) {
-		c.find(finding{
-			severity: severityNotice, check: "cold", file: filepath.Dir(segmentPath(lane, 0)),
-			what: "cold files are not looked into, nor what refers to them", next: "nothing: the broker checks a block whenever it reads it",
-		})
-	}
 }
 
 // readers is how many files are read at once: enough to keep a disk busy while
@@ -258,7 +229,7 @@ func (c *check) withoutManifest(err error) error {
 func (c *check) totalBytes(lanes []uint8) int64 {
 	total := int64(0)
 	for _, lane := range append([]uint8{journalLane}, lanes...) {
-		for _, s := range c.m.Segments[lane] {
+		for _, s := range segmentsOf(c.m, lane) {
 			total += s.End - s.Base
 		}
 		for _, r := range c.m.Runs[lane] {
@@ -276,7 +247,12 @@ func (c *check) count(bytes int64) {
 }
 
 // repairHint is the next step for what only repair can make good.
-func (c *check) repairHint() string { return fmt.Sprintf("duelogctl repair %s --out COPY", c.dir) }
+func (c *check) repairHint() string {
+	if c.m != nil && len(c.m.Cold) > 0 { // repair refuses it
+		return fmt.Sprintf("duelogctl export %s --file FILE, which saves what waits and can be read", c.dir)
+	}
+	return fmt.Sprintf("duelogctl repair %s --out COPY", c.dir)
+}
 
 // others looks at what is not in lanes, journal and queues.
 func (c *check) others() {

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"sort"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
@@ -30,7 +29,7 @@ type tile struct {
 
 // lane lists the segments of a lane and checks how it is cut.
 func (c *check) lane(lane uint8) (*laneCheck, error) {
-	files, err := listSegments(c.dir, c.m, lane)
+	files, err := c.files(lane)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +40,9 @@ func (c *check) lane(lane uint8) (*laneCheck, error) {
 		if !registered && !c.adoptable(f) {
 			continue
 		}
-		c.totals.segments.Add(1)
+		if !isCold(lane) {
+			c.totals.segments.Add(1)
+		}
 		f.size = max(f.size, info.End-f.base) // of one that was cut short the rest is missed too
 		l.files = append(l.files, f)
 		l.segs[f.base] = &segmentCheck{info: info, registered: registered}
@@ -52,7 +53,7 @@ func (c *check) lane(lane uint8) (*laneCheck, error) {
 
 // tiling checks I1: the runs of a lane do not overlap, and end where the index does.
 func (c *check) tiling(lane uint8) {
-	upTo := c.m.IndexedUpTo[lane]
+	upTo := indexedUpTo(c.m, lane)
 	end := int64(0)
 	for _, r := range c.m.Runs[lane] {
 		c.totals.runs.Add(1)
@@ -89,7 +90,7 @@ const maxOffset = 1<<56 - 1
 // that nothing that refers to a place in it goes unseen.
 func (l *laneCheck) tiles() []tile {
 	var out []tile
-	upTo := l.c.m.IndexedUpTo[l.lane]
+	upTo := indexedUpTo(l.c.m, l.lane)
 	at := int64(0)
 	runs := l.c.m.Runs[l.lane]
 	for i := range runs {
@@ -335,7 +336,7 @@ func (k *tileCheck) runDamage(err error, off int64) error {
 			k.l.c.find(finding{
 				severity: severityDamaged, check: "run", file: runPath(k.t.lane, *k.t.run), offset: off, what: err.Error(),
 				lost: "nothing: the commit log has what it says",
-				next: "restart the broker, which rebuilds it from the log, or: " + k.l.c.repairHint(),
+				next: "restart the broker, which makes it anew of that, or: " + k.l.c.repairHint(),
 			})
 			return nil
 		}
@@ -356,7 +357,13 @@ func (k *tileCheck) scan() (err error) {
 			continue
 		}
 		k.absent(at, lo)
-		if err := k.file(f, lo, hi, &buf); err != nil {
+		var err error
+		if isCold(f.lane) {
+			err = k.coldFile(f, lo, hi)
+		} else {
+			err = k.file(f, lo, hi, &buf)
+		}
+		if err != nil {
 			return err
 		}
 		at = hi
@@ -462,12 +469,16 @@ func (k *tileCheck) reportDamage() {
 		if d.given && d.sum.pending == 0 || d.unreadable && (nothing || !k.missed(d.from)) {
 			continue
 		}
-		what := fmt.Sprintf("%d bytes hold no valid frame: %v", d.to-d.from, d.reason)
+		check, unit := "frame", "frame"
+		if isCold(k.t.lane) {
+			check, unit = "cold", "block"
+		}
+		what := fmt.Sprintf("%d bytes hold no valid %s: %v", d.to-d.from, unit, d.reason)
 		if d.unreadable {
 			what = "index or queues refer to a segment that is not there"
 		}
 		k.l.c.find(finding{
-			severity: severityLost, check: "frame", file: d.file, offset: d.offset, what: what, lost: d.sum.String(k.l.c.names),
+			severity: severityLost, check: check, file: d.file, offset: d.offset, what: what, lost: d.sum.String(k.l.c.names),
 			next: "put the file back from a copy, or: " + k.l.c.repairHint(),
 		})
 	}
@@ -476,7 +487,7 @@ func (k *tileCheck) reportDamage() {
 // missed tells whether a place without a file should have one: it is in a segment
 // that the store still has. All others went when everything in them was dead.
 func (k *tileCheck) missed(off int64) bool {
-	for _, info := range k.l.c.m.Segments[k.t.lane] {
+	for _, info := range segmentsOf(k.l.c.m, k.t.lane) {
 		if info.Base <= off && off < info.End {
 			return k.l.c.hasSegment(k.t.lane, info.Base)
 		}
@@ -487,24 +498,21 @@ func (k *tileCheck) missed(off int64) bool {
 // gaveBack tells whether the store gave some of a part of a lane back.
 func (c *check) gaveBack(lane uint8, from, to int64) bool {
 	r := commitlog.Range{From: from, To: to}
-	return commitlog.OverlapsRange(c.m.GivenBack[lane], r) || commitlog.OverlapsRange(c.latest().GivenBack[lane], r)
+	return commitlog.OverlapsRange(givenBackOf(c.m, lane), r) || commitlog.OverlapsRange(givenBackOf(c.latest(), lane), r)
 }
 
 // done tells whether an entry has fired by the mark of this moment, or has moved.
 func (c *check) done(e *delayindex.Entry) bool {
-	return c.moved(e) || c.m.Covers(e) || c.latest().Covers(e)
+	return c.m.Covers(e) || c.moved(e) || c.latest().Covers(e)
 }
 
 // moved tells whether the message of an entry lives in a cold file now.
 func (c *check) moved(e *delayindex.Entry) bool {
 	loc := commitlog.Loc(e.Loc)
-	return isMoved(c.m, loc, e.FireMs()) || isMoved(c.latest(), loc, e.FireMs())
-}
-
-func isMoved(m *store.Manifest, loc commitlog.Loc, fireMs int64) bool {
-	runs := m.Runs[loc.Lane()]
-	i := sort.Search(len(runs), func(i int) bool { return runs[i].End > loc.Offset() })
-	return i < len(runs) && runs[i].Start <= loc.Offset() && runs[i].CutMs > 0 && fireMs >= runs[i].CutMs
+	if loc.Lane() != store.FarLane {
+		return false // the MANIFEST of this moment need not be read
+	}
+	return c.m.Moved(e.FireMs(), loc) || c.latest().Moved(e.FireMs(), loc)
 }
 
 // visible tells whether consumers can still ask for what r stands for.
@@ -633,7 +641,7 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 // scheduled checks that a record that waits is in the index, and as it is.
 func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 	e := itemEntry(it)
-	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Covers(&e) && !isMoved(k.l.c.m, it.Loc, it.When) {
+	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Covers(&e) && !k.l.c.m.Moved(it.When, it.Loc) {
 		k.l.c.totals.pending.Add(1)
 	}
 	if len(k.entries) > 0 && k.entries[0].Loc == e.Loc {
@@ -697,7 +705,7 @@ func (k *tileCheck) rest() {
 // knownEnd is up to where the lane reached when the MANIFEST was read: what lies
 // before it and in no segment was there once and is dead.
 func (l *laneCheck) knownEnd() int64 {
-	end := l.c.m.IndexedUpTo[l.lane]
+	end := indexedUpTo(l.c.m, l.lane)
 	if int(l.lane) < len(l.c.m.Absorbed) {
 		end = max(end, l.c.m.Absorbed[l.lane])
 	}

@@ -141,7 +141,7 @@ func (c *check) missingSegments(lane uint8, files []segmentFile) {
 	for _, f := range files {
 		there[f.base] = true
 	}
-	for _, info := range c.m.Segments[lane] {
+	for _, info := range segmentsOf(c.m, lane) {
 		if there[info.Base] || !c.hasSegment(lane, info.Base) {
 			continue
 		}

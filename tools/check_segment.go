@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
 )
 
 // segmentSums adds up what several tiles saw of one segment.
@@ -29,6 +30,14 @@ func (s *segmentSums) frame(f *commitlog.Frame) {
 	s.maxFire = max(s.maxFire, maxFire)
 }
 
+// record adds a scheduled record.
+func (s *segmentSums) record(it *commitlog.Item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.records++
+	s.maxFire = max(s.maxFire, it.When)
+}
+
 func (s *segmentSums) damage() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +51,7 @@ func (l *laneCheck) figures() {
 		if !s.registered || s.sums.holes || !s.info.Sealed || !l.c.hasSegment(l.lane, base) || l.c.gaveBack(l.lane, base, s.info.End) {
 			continue
 		}
-		if s.sums.records != s.info.Records || s.sums.maxFire > s.info.MaxFireMs {
+		if s.sums.records != s.info.Records || s.sums.maxFire > s.info.MaxFireMs && !l.c.cut(l.lane, base) {
 			l.c.find(finding{
 				severity: severityDamaged, check: "segment", file: segmentPath(l.lane, base),
 				what: fmt.Sprintf("holds %d records due up to %s, the MANIFEST says %d up to %s", s.sums.records, humanText(ms(s.sums.maxFire)),
@@ -52,6 +61,12 @@ func (l *laneCheck) figures() {
 		}
 		l.expired(base, &s.info)
 	}
+}
+
+// cut tells whether the last messages of a segment have moved to a cold file. The
+// segment has them as well, and need not live as long as they.
+func (c *check) cut(lane uint8, base int64) bool {
+	return c.moved(&delayindex.Entry{When: delayindex.MakeWhen(delayindex.MaxFireMs, 0), Loc: uint64(commitlog.MakeLoc(lane, base))})
 }
 
 // retentionSlack is how long after its time a segment may still be there: the

@@ -32,6 +32,9 @@ func listSegments(dir string, m *store.Manifest, lane uint8) ([]segmentFile, err
 
 // listSegmentsUsed is listSegments with another idea of a file that is in use.
 func listSegmentsUsed(dir string, m *store.Manifest, lane uint8, used func(*segmentFile) bool) ([]segmentFile, error) {
+	if isCold(lane) {
+		return nil, nil // its files are no segments
+	}
 	sub := filepath.Join(dir, filepath.Dir(segmentPath(lane, 0)))
 	names, err := os.ReadDir(sub)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +100,7 @@ func firstFrame(f *segmentFile, limit int64) (at int64, ok bool) {
 }
 
 func segmentInfo(m *store.Manifest, lane uint8, base int64) (commitlog.SegmentInfo, bool) {
-	for _, s := range m.Segments[lane] {
+	for _, s := range segmentsOf(m, lane) {
 		if s.Base == base {
 			return s, true
 		}
@@ -131,6 +134,9 @@ func listLanes(dir string, m *store.Manifest) ([]uint8, error) {
 	if m != nil {
 		for lane := range m.Segments {
 			found[lane] = true
+		}
+		if len(m.Cold) > 0 {
+			found[store.ColdLane] = true
 		}
 		delete(found, store.JournalLane)
 		delete(found, store.CancelLane)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/consumequeue"
 	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/server/message"
@@ -35,8 +36,8 @@ has. The message is named by one of its KEYS, by its UNIQ_KEY (the message id th
 clients show), by its offset message id (32 or 56 hex digits), or by its location
 LANE:OFFSET.
 
-A location is looked up in its segment. For keys all of the log is read, several files at
-a time. It only reads, and may be run on a store in use. The exit code is 1 if there is no
+A location is looked up in its segment or cold file; a message that has moved to a cold
+file has a new one. For keys all of the log is read, several files at a time. It only reads, and may be run on a store in use. The exit code is 1 if there is no
 such message.`,
 		Example: `  duelogctl find order-42 ./data
   duelogctl find 7F000001000078C90000000000003C6E ./data --json
@@ -153,6 +154,12 @@ func (f *finder) log(ctx context.Context) error {
 		if onlyLoc && lane != f.what.loc.Lane() {
 			continue
 		}
+		if isCold(lane) {
+			for i := range f.m.Cold {
+				g.Go(func() error { return f.coldFile(ctx, &f.m.Cold[i], onlyLoc) })
+			}
+			continue
+		}
 		files, err := listSegments(f.dir, f.m, lane)
 		if err != nil {
 			return errors.Join(err, g.Wait())
@@ -185,7 +192,9 @@ func (f *finder) segment(ctx context.Context, file segmentFile) error {
 		Visit: func(fr commitlog.Frame) error {
 			for it, payload := range fr.Items() {
 				if f.what.is(&it, payload, &m) {
-					f.found(&it, payload, file, fr.StoreMs)
+					f.found(&life{
+						item: it, file: relative(f.dir, file.path), offset: it.Loc.Offset() - commitlog.RecordHeaderSize - file.base, storedMs: fr.StoreMs,
+					}, payload)
 				}
 			}
 			return ctx.Err()
@@ -197,8 +206,34 @@ func (f *finder) segment(ctx context.Context, file segmentFile) error {
 	return err
 }
 
-func (f *finder) found(it *commitlog.Item, payload []byte, file segmentFile, storedMs int64) {
-	l := &life{item: *it, file: relative(f.dir, file.path), offset: it.Loc.Offset() - commitlog.RecordHeaderSize - file.base, storedMs: storedMs}
+// coldFile looks for the messages in a cold file. A record has no offset in it: that
+// of its block stands for it.
+func (f *finder) coldFile(ctx context.Context, info *cold.Info, onlyLoc bool) error {
+	if off := f.what.loc.Offset(); onlyLoc && (off < info.Base || off >= info.Base+info.Size) {
+		return nil
+	}
+	var m message.Message
+	return eachColdRecord(ctx, f.dir, info, func(r *cold.File, it *commitlog.Item, err error) error {
+		if err != nil || onlyLoc && it.Loc != f.what.loc {
+			return nil // verify tells what is lost
+		}
+		payload, err := r.View(it.Loc.Offset(), it.Size)
+		if err != nil || !f.what.is(it, payload, &m) {
+			return err
+		}
+		l := &life{item: *it, file: segmentPath(store.ColdLane, info.Base)}
+		if at, ok := r.Block(it.Loc.Offset()); ok {
+			l.offset = at.Offset
+		}
+		if message.Decode(payload, &m) == nil {
+			l.storedMs = m.StoreMs // the frame in which it arrived is gone
+		}
+		f.found(l, payload)
+		return nil
+	})
+}
+
+func (f *finder) found(l *life, payload []byte) {
 	if id, ok := uniqKeyOf(payload).(string); ok {
 		l.id = id
 	}
@@ -294,6 +329,10 @@ func (f *finder) print() error {
 
 // waiting tells where a scheduled message waits, or that it does not any more.
 func (f *finder) waiting(l *life, put func(event string, at, file, off any, detail string)) error {
+	if f.m.Moved(l.item.When, l.item.Loc) {
+		put("moved", nil, filepath.Dir(segmentPath(store.ColdLane, 0)), nil, "to a cold file: what becomes of it stands there")
+		return nil
+	}
 	file, off, err := f.indexed(l)
 	if err != nil {
 		return err
@@ -301,7 +340,7 @@ func (f *finder) waiting(l *life, put func(event string, at, file, off any, deta
 	switch {
 	case file != "":
 		put("indexed", nil, file, off, "in a run of the delay index")
-	case len(l.firings)+len(l.slots) == 0 && l.item.Loc.Offset() >= f.m.IndexedUpTo[l.item.Loc.Lane()]:
+	case len(l.firings)+len(l.slots) == 0 && l.item.Loc.Offset() >= indexedUpTo(f.m, l.item.Loc.Lane()):
 		put("indexed", nil, nil, nil, "in memory only: the lane is in runs up to "+strconv.FormatInt(f.m.IndexedUpTo[l.item.Loc.Lane()], 10))
 	}
 	if _, yes := slices.BinarySearch(f.cancelled, uint64(l.item.Loc)); yes {

@@ -231,6 +231,9 @@ func (c *indexCount) runFile(ctx context.Context, path string, cutMs int64, add 
 
 // unindexed counts what the log of a lane holds beyond its runs.
 func (c *indexCount) unindexed(ctx context.Context, e *env, dir string, lane uint8, m *store.Manifest, add func(*delayindex.Entry) error) error {
+	if isCold(lane) {
+		return eachColdWithoutRun(ctx, e, dir, m, add)
+	}
 	files, err := listSegments(dir, m, lane)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/server/message"
 	"github.com/duelog/duelog/store"
@@ -59,7 +60,7 @@ func newWaitingWindows(e *env, dir string, sel *selection) (*waitingWindows, err
 	if err != nil {
 		return nil, err
 	}
-	w := &waitingWindows{e: e, dir: dir, sel: sel, m: m, names: namesOf(m), records: &recordFiles{dir: dir, m: m, open: map[string]*os.File{}}}
+	w := &waitingWindows{e: e, dir: dir, sel: sel, m: m, names: namesOf(m), records: newRecordFiles(dir, m)}
 	if w.lanes, err = listLanes(dir, m); err != nil {
 		return nil, err
 	}
@@ -154,7 +155,12 @@ type recordFiles struct {
 	dir  string
 	m    *store.Manifest
 	open map[string]*os.File
+	cold map[int64]*cold.File // by base
 	buf  []byte
+}
+
+func newRecordFiles(dir string, m *store.Manifest) *recordFiles {
+	return &recordFiles{dir: dir, m: m, open: map[string]*os.File{}, cold: map[int64]*cold.File{}}
 }
 
 // maxOpenSegments bounds the files that are open at once.
@@ -162,24 +168,67 @@ const maxOpenSegments = 64
 
 // read reads the message of size bytes at loc. It is a view that ends with the next one.
 func (f *recordFiles) read(loc commitlog.Loc, size uint32, msg *message.Message) error {
-	file, base, err := f.segment(loc)
-	if err != nil {
-		return err
-	}
 	if size > commitlog.MaxFrameBytes {
 		return fmt.Errorf("a record of %d bytes cannot be", size)
 	}
-	if cap(f.buf) < int(size) {
-		f.buf = make([]byte, size)
+	read := f.bytes
+	if isCold(loc.Lane()) {
+		read = f.coldBytes
 	}
-	b := f.buf[:size]
-	if _, err := file.ReadAt(b, loc.Offset()-base); err != nil {
+	b, err := read(loc, size)
+	if err != nil {
 		return err
 	}
 	if err := message.Decode(b, msg); err != nil {
 		return err
 	}
 	return message.CheckBody(msg)
+}
+
+// bytes reads out of a segment.
+func (f *recordFiles) bytes(loc commitlog.Loc, size uint32) ([]byte, error) {
+	file, base, err := f.segment(loc)
+	if err != nil {
+		return nil, err
+	}
+	if cap(f.buf) < int(size) {
+		f.buf = make([]byte, size)
+	}
+	b := f.buf[:size]
+	_, err = file.ReadAt(b, loc.Offset()-base)
+	return b, err
+}
+
+// maxOpenCold bounds the cold files that are open at once, each with a decoded
+// block: 64 KiB but for longer messages.
+const maxOpenCold = 16
+
+// coldBytes reads out of a cold file. Messages that are wanted in the order in which
+// they fire stand one behind the other in it.
+func (f *recordFiles) coldBytes(loc commitlog.Loc, size uint32) ([]byte, error) {
+	info, ok := coldAt(f.m, loc.Offset())
+	if !ok {
+		return nil, errors.New("no cold file of the MANIFEST has it")
+	}
+	file := f.cold[info.Base]
+	if file == nil {
+		if len(f.cold) >= maxOpenCold {
+			f.closeCold()
+		}
+		var err error
+		if file, err = openCold(f.dir, &info); err != nil {
+			return nil, err
+		}
+		f.cold[info.Base] = file
+	}
+	return file.View(loc.Offset(), int32(size))
+}
+
+func (f *recordFiles) closeCold() {
+	for base, file := range f.cold {
+		file.Close()
+		delete(f.cold, base)
+	}
 }
 
 // segment opens the file that holds loc.
@@ -209,6 +258,7 @@ func (f *recordFiles) segment(loc commitlog.Loc) (*os.File, int64, error) {
 }
 
 func (f *recordFiles) close() {
+	f.closeCold()
 	for path, file := range f.open {
 		file.Close()
 		delete(f.open, path)

@@ -158,11 +158,9 @@ func (r *repair) checkSource() error {
 	if _, err := os.Stat(filepath.Join(r.dir, store.LogDir)); err != nil {
 		return noStore(r.dir, err)
 	}
-	for lane := coldLanes; lane < store.CancelLane; lane++ {
-		if hasFiles(r.dir, uint8(lane)) {
-			return hint(fmt.Errorf("%s has cold files, which repair cannot copy yet", r.dir),
-				"restore a backup of the whole directory; duelogctl verify %s tells what is damaged", r.dir)
-		}
+	if names, err := coldNames(r.dir); err != nil || len(names) > 0 {
+		return hint(errors.Join(fmt.Errorf("%s has cold files, which repair cannot copy yet", r.dir), err),
+			"restore a backup of the whole directory; duelogctl verify %s tells what is damaged, duelogctl export %s saves what waits", r.dir, r.dir)
 	}
 	return hint(store.InUse(r.dir), "stop the broker; duelogctl verify %s can look at a store in use", r.dir)
 }

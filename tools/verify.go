@@ -17,15 +17,13 @@ func verifyCommand(e *env) *cobra.Command {
 		Use:   "verify STORE",
 		Short: "Check every byte of a store, and that its files agree",
 		Long: `Read all files of a store once and check that they are what was written and agree with
-each other: checksums, the tiling of the lanes by runs, index against log, log against
-journal and queues, the figures of segments, retention, files that belong to nobody.
+each other: checksums, the tiling of the lanes by runs, index against log and cold files,
+these against journal and queues, the figures of segments, retention, files that belong to nobody.
 
 It only reads, and may be run on a store in use. A finding names file and offset, what is
 lost, and the next step. Its severity is "lost" (something acknowledged cannot be read or
 delivered), "damaged" (a restart or a repair makes it good) or "notice" (nothing is
 wrong). The exit code is 1 if there is a finding other than a notice.
-
-Cold files of far-future messages are not looked into yet.
 
 Memory is bounded whatever the size of the store. What does not fit is sorted in
 temporary files: 40 bytes per visible message beyond a million, in TMPDIR.`,
@@ -87,7 +85,7 @@ func (c *check) summary(took time.Duration) {
 	}
 	t := &c.totals
 	rate := float64(c.read.Load()) / max(took.Seconds(), 1e-3)
-	c.e.note("%d segments, %d runs, %d queues; %d records, %d pending, %d slots, %d firings in the journal: %s (%s in %s, %s/s)",
-		t.segments.Load(), t.runs.Load(), t.queues.Load(), t.records.Load(), t.pending.Load(), t.slots.Load(), t.fired.Load(), verdict,
+	c.e.note("%d segments, %d cold files, %d runs, %d queues; %d records, %d pending, %d slots, %d firings in the journal: %s (%s in %s, %s/s)",
+		t.segments.Load(), t.cold.Load(), t.runs.Load(), t.queues.Load(), t.records.Load(), t.pending.Load(), t.slots.Load(), t.fired.Load(), verdict,
 		humanText(byteCount(c.read.Load())), took.Round(time.Millisecond), humanText(byteCount(rate)))
 }

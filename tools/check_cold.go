@@ -1,0 +1,140 @@
+package tools
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
+	"github.com/duelog/duelog/store"
+)
+
+// The lane of cold files is checked like any other: tiles, cut at its runs, in
+// which records are met with entries, firings and slots. Only the reading differs.
+
+// files lists what a lane consists of on disk.
+func (c *check) files(lane uint8) ([]segmentFile, error) {
+	if !isCold(lane) {
+		return listSegments(c.dir, c.m, lane)
+	}
+	names, err := coldNames(c.dir)
+	var out []segmentFile
+	for _, name := range names { // in the order of their bases
+		f := segmentFile{lane: lane, path: filepath.Join(c.dir, filepath.Dir(segmentPath(lane, 0)), name)}
+		base, whole := parseSegmentName(name)
+		info, registered := segmentInfo(c.m, lane, base)
+		if !whole || !registered {
+			c.strayCold(f.path, name)
+			continue
+		}
+		f.base, f.size = base, info.End-base
+		out = append(out, f)
+	}
+	return out, err
+}
+
+// strayCold tells of a cold file that belongs to nobody.
+func (c *check) strayCold(path, name string) {
+	if base, whole := parseSegmentName(name); whole && c.hasSegment(store.ColdLane, base) {
+		return // registered since
+	}
+	what := "a cold file that is not registered: being written, left by a crash, or just given up"
+	if strings.HasSuffix(name, ".tmp") {
+		what = "a cold file that is not complete: being written, or left by a crash"
+	}
+	c.stray(relative(c.dir, path), what)
+}
+
+// coldFile reads the part [lo, hi) of a cold file.
+func (k *tileCheck) coldFile(f segmentFile, lo, hi int64) error {
+	info, _ := coldAt(k.l.c.m, f.base)
+	r, err := cold.OpenFile(f.path, f.lane, &info)
+	if err != nil {
+		return k.l.c.readError(err, f.lane, f.base)
+	}
+	defer r.Close()
+	if lo == f.base && !k.again {
+		k.l.c.totals.cold.Add(1)
+		k.coldShape(f, r)
+	}
+	if dead := f.base + info.DeadTo; lo < dead {
+		k.collect(damagedRange{
+			file: relative(k.l.c.dir, f.path), from: lo, to: min(dead, hi), reason: errors.New("given back by the store"), given: true,
+		})
+	}
+	return k.coldRecords(f, r, lo, hi)
+}
+
+// coldShape reports damage to what finds the blocks.
+func (k *tileCheck) coldShape(f segmentFile, r *cold.File) {
+	for _, err := range r.Damage() {
+		var bad *commitlog.CorruptionError
+		if !errors.As(err, &bad) || !k.l.c.hasSegment(f.lane, f.base) {
+			continue
+		}
+		k.l.c.find(finding{
+			severity: severityDamaged, check: "cold", file: relative(k.l.c.dir, f.path), offset: bad.Offset, what: "header or block table: " + bad.Err.Error(),
+			lost: "nothing: the blocks are found by their own headers",
+			next: "put the file back from a copy, or: " + k.l.c.repairHint(),
+		})
+	}
+}
+
+func (k *tileCheck) coldRecords(f segmentFile, r *cold.File, lo, hi int64) error {
+	seg := k.l.segs[f.base]
+	lastMs := int64(0)
+	for it, err := range r.Records() {
+		var lost *cold.BlockError
+		off := it.Loc.Offset()
+		switch {
+		case errors.As(err, &lost):
+			k.coldDamaged(f, lost, lo, hi)
+			continue
+		case err != nil:
+			return err
+		case off < lo:
+			continue
+		case off >= hi:
+			return nil
+		}
+		if it.When < lastMs || !it.Scheduled() {
+			k.coldOrder(f, r, &it)
+		}
+		lastMs = it.When
+		seg.sums.record(&it)
+		k.record(&it)
+		if !k.again {
+			k.l.c.count(commitlog.RecordHeaderSize + int64(it.Size))
+		}
+		if err := errors.Join(k.failed, k.ctx.Err()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// coldDamaged notes a part of a cold file that no intact block has.
+func (k *tileCheck) coldDamaged(f segmentFile, lost *cold.BlockError, lo, hi int64) {
+	k.l.segs[f.base].sums.damage()
+	if lost.To <= lo || lost.From >= hi || !k.l.c.hasSegment(f.lane, f.base) {
+		return // another tile, or recycled while it was read
+	}
+	k.collect(damagedRange{
+		file: relative(k.l.c.dir, f.path), offset: lost.Offset, from: max(lost.From, lo), to: min(lost.To, hi), reason: lost.Err,
+		given: k.l.c.gaveBack(f.lane, lost.From, lost.To),
+	})
+}
+
+func (k *tileCheck) coldOrder(f segmentFile, r *cold.File, it *commitlog.Item) {
+	if k.again {
+		return
+	}
+	at, _ := r.Block(it.Loc.Offset())
+	k.l.c.find(finding{
+		severity: severityDamaged, check: "cold", file: relative(k.l.c.dir, f.path), offset: at.Offset,
+		what: fmt.Sprintf("the record at %v, due %s, is not in the order in which they fire", it.Loc, humanText(ms(it.When))),
+		lost: "nothing yet: it may be given back too early", next: k.l.c.repairHint(),
+	})
+}

@@ -1,0 +1,297 @@
+package tools
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
+	"github.com/duelog/duelog/store"
+)
+
+// coldMessages is how many messages coldStore has; those of two segments and a bit.
+const coldMessages = 1200
+
+// coldStore makes a store whose messages wait for months, most of them in cold files.
+func coldStore(t *testing.T) (dir string, m *store.Manifest) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "store")
+	start := time.Now()
+	clock := store.NewManualClock(start)
+	s, err := store.Open(dir, &store.Options{
+		SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, Flush: commitlog.Async,
+		Clock: clock, EvacuateAfter: time.Hour,
+	})
+	require.NoError(t, err)
+	q, err := s.Queue("orders", 0)
+	require.NoError(t, err)
+	f := newFixture(t, "")
+	for i := range coldMessages {
+		fire := start.Add(time.Duration(30+i*7919%170) * 24 * time.Hour).UnixMilli()
+		r := f.record(fmt.Sprintf("FAR%04d", i), true, fire)
+		_, err := s.Put(t.Context(), &store.Message{Queue: q, FireMs: fire, Tag: r.Tag, Key: r.Key, Payload: r.Payload})
+		require.NoError(t, err)
+	}
+	clock.Advance(start.Add(2 * time.Hour))
+	require.NoError(t, s.Settle(t.Context()))
+	require.NoError(t, s.Maintain(t.Context()))
+	require.NoError(t, s.Close())
+	m, err = store.ReadManifest(dir)
+	require.NoError(t, err)
+	require.Greater(t, len(m.Cold), 1)
+	return dir, m
+}
+
+// exported reads the messages of an export: due, id and body of each.
+func exported(t *testing.T, path string) (lines []string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(b)) {
+		var x exportedMessage
+		require.NoError(t, json.Unmarshal([]byte(line), &x))
+		if x.ID != "" {
+			lines = append(lines, fmt.Sprintf("%d %s %s", x.DueMs, x.ID, *x.Body))
+		}
+	}
+	return lines
+}
+
+func TestColdMessagesAreExportedAndComeBack(t *testing.T) {
+	dir, _ := coldStore(t)
+	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "second")
+	code, _, errs := runNow(t, "export", dir, "--file", first)
+	require.Equal(t, ExitOK, code, errs)
+	want := exported(t, first)
+	require.Len(t, want, coldMessages)
+
+	other := filepath.Join(t.TempDir(), "other")
+	code, _, errs = runNow(t, "import", first, "--store", other, "--segment-size", "1048576")
+	require.Equal(t, ExitOK, code, errs)
+	code, _, errs = runNow(t, "export", other, "--file", second)
+	require.Equal(t, ExitOK, code, errs)
+	require.ElementsMatch(t, want, exported(t, second))
+}
+
+func TestAStoreWithColdFilesIsFoundWell(t *testing.T) {
+	dir, _ := coldStore(t)
+	code, out, errs := runNow(t, "verify", dir)
+	require.Equal(t, ExitOK, code, out+errs)
+	require.Empty(t, out)
+	require.Contains(t, errs, fmt.Sprintf("%d pending", coldMessages))
+	require.Contains(t, errs, "nothing is wrong")
+}
+
+func TestFindTellsOfColdMessages(t *testing.T) {
+	dir, m := coldStore(t)
+	info := m.Cold[1]
+	f, err := openCold(dir, &info)
+	require.NoError(t, err)
+	var last commitlog.Item
+	for last, err = range f.Records() {
+		require.NoError(t, err)
+	}
+	b, err := f.View(last.Loc.Offset(), last.Size)
+	require.NoError(t, err)
+	block, _ := f.Block(last.Loc.Offset())
+	id := uniqKeyOf(b).(string)
+	require.NoError(t, f.Close())
+
+	for _, what := range []string{id, "k-" + id, last.Loc.String()} {
+		code, out, errs := runNow(t, "find", what, dir, "-o", "csv")
+		require.Equal(t, ExitOK, code, errs)
+		require.Contains(t, out, fmt.Sprintf("%s,%s,orders/0,accepted,", id, last.Loc))
+		require.Contains(t, out, fmt.Sprintf(",%s,%d,%d bytes", segmentPath(store.ColdLane, info.Base), block.Offset, last.Size))
+		require.Contains(t, out, ",indexed,,delayindex/16/")
+		require.Contains(t, out, ",pending,"+time.UnixMilli(last.When).UTC().Format(timeLayout)+",")
+	}
+}
+
+// flip changes a byte of a file.
+func flip(t *testing.T, path string, at int64) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	b[at] ^= 1
+	require.NoError(t, os.WriteFile(path, b, 0o644))
+}
+
+// verdicts are the findings of verify.
+func verdicts(t *testing.T, dir string) (code int, out []map[string]any) {
+	t.Helper()
+	code, text, errs := runNow(t, "verify", dir, "--json")
+	require.NoError(t, json.Unmarshal([]byte(text), &out), errs)
+	return code, out
+}
+
+func TestAByteThatChangedInAColdFileIsFound(t *testing.T) {
+	dir, m := coldStore(t)
+	info := m.Cold[0]
+	name := segmentPath(store.ColdLane, info.Base)
+	f, err := openCold(dir, &info)
+	require.NoError(t, err)
+	block, ok := f.Block(info.Base)
+	require.True(t, ok)
+	lost := 0
+	for it := range f.Records() {
+		if it.Loc.Offset() < block.To {
+			lost++
+		}
+	}
+	require.NoError(t, f.Close())
+	flip(t, filepath.Join(dir, name), block.Offset+100)
+
+	code, found := verdicts(t, dir)
+	require.Equal(t, ExitFindings, code)
+	require.Len(t, found, 1)
+	require.Equal(t, "lost", found[0]["severity"])
+	require.Equal(t, "cold", found[0]["check"])
+	require.Equal(t, name, found[0]["file"])
+	require.EqualValues(t, block.Offset, found[0]["offset"])
+	require.Contains(t, found[0]["lost"], fmt.Sprintf("%d pending messages due ", lost))
+	require.Contains(t, found[0]["next"], "duelogctl export "+dir)
+
+	path := filepath.Join(t.TempDir(), "rest")
+	code, _, errs := runNow(t, "export", dir, "--file", path)
+	require.Equal(t, ExitFindings, code)
+	require.Contains(t, errs, fmt.Sprintf("%d messages cannot be read", lost))
+	require.Len(t, exported(t, path), coldMessages-lost)
+	code, _, errs = runNow(t, "repair", dir, "--out", filepath.Join(t.TempDir(), "copy"))
+	require.NotEqual(t, ExitOK, code)
+	require.Contains(t, errs, "has cold files, which repair cannot copy yet")
+}
+
+func TestVerifyFindsWhatIsWrongWithColdFiles(t *testing.T) {
+	type damage func(t *testing.T, dir string, m *store.Manifest, path string)
+	for name, x := range map[string]struct {
+		do                             damage
+		severity, check, finding, lost string
+	}{
+		"missing": {
+			func(t *testing.T, _ string, _ *store.Manifest, path string) { require.NoError(t, os.Remove(path)) },
+			"lost", "segment", "registered, but not on disk", " records",
+		},
+		"header": {
+			func(t *testing.T, _ string, _ *store.Manifest, path string) { flip(t, path, 25) },
+			"damaged", "cold", "header or block table: ", "nothing: the blocks",
+		},
+		"table": {
+			func(t *testing.T, _ string, m *store.Manifest, path string) { flip(t, path, m.Cold[0].FileSize-70) },
+			"damaged", "cold", "header or block table: ", "nothing: the blocks",
+		},
+		"cut short": {
+			func(t *testing.T, _ string, _ *store.Manifest, path string) {
+				require.NoError(t, os.Truncate(path, 3000))
+			},
+			"lost", "cold", "hold no valid block", "pending messages due",
+		},
+		"run": {
+			func(t *testing.T, dir string, m *store.Manifest, _ string) {
+				flip(t, filepath.Join(dir, runPath(store.ColdLane, m.Runs[store.ColdLane][0])), 200)
+			},
+			"damaged", "run", "", "nothing: ",
+		},
+		"another file": { // intact, and not what the run is about
+			func(t *testing.T, dir string, m *store.Manifest, _ string) { swapRecords(t, dir, &m.Cold[0]) },
+			"damaged", "index", "is not what the record says", "wrong time",
+		},
+		"orphan": {
+			func(t *testing.T, _ string, m *store.Manifest, path string) {
+				copyBytes(t, path, filepath.Join(filepath.Dir(path), fmt.Sprintf("%020d", m.Cold[len(m.Cold)-1].Base+640<<10)))
+			},
+			"notice", "orphan", "a cold file that is not registered", "",
+		},
+		"rest of a crash": {
+			func(t *testing.T, _ string, _ *store.Manifest, path string) { copyBytes(t, path, path+".tmp") },
+			"notice", "orphan", "a cold file that is not complete", "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, m := coldStore(t)
+			x.do(t, dir, m, filepath.Join(dir, segmentPath(store.ColdLane, m.Cold[0].Base)))
+			code, found := verdicts(t, dir)
+			require.Equal(t, x.severity == "notice", code == ExitOK, found)
+			hit := false
+			for _, f := range found {
+				says := func(column, want string) bool { return strings.Contains(fmt.Sprint(f[column]), want) }
+				hit = hit || f["severity"] == x.severity && f["check"] == x.check && says("finding", x.finding) && says("lost", x.lost)
+			}
+			require.True(t, hit, "%v", found)
+		})
+	}
+}
+
+func copyBytes(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, b, 0o644))
+}
+
+// swapRecords writes a cold file anew, intact, with its first record for another queue.
+func swapRecords(t *testing.T, dir string, info *cold.Info) {
+	t.Helper()
+	f, err := openCold(dir, info)
+	require.NoError(t, err)
+	made := t.TempDir()
+	set, err := cold.Open(made, nil, cold.Options{Lane: store.ColdLane, SegmentSize: 64 << 10})
+	require.NoError(t, err)
+	w, err := set.Create(info.Base, 1)
+	require.NoError(t, err)
+	for it, err := range f.Records() {
+		require.NoError(t, err)
+		b, err := f.View(it.Loc.Offset(), it.Size)
+		require.NoError(t, err)
+		_, err = w.Append(&commitlog.Record{When: it.When, Flags: it.Flags, Queue: it.Queue, Tag: it.Tag ^ 1, Key: it.Key, Payload: b})
+		require.NoError(t, err)
+	}
+	_, err = w.Finish()
+	require.NoError(t, err)
+	require.NoError(t, set.Close())
+	require.NoError(t, f.Close())
+	copyBytes(t, filepath.Join(made, fmt.Sprintf("%020d", info.Base)), filepath.Join(dir, segmentPath(store.ColdLane, info.Base)))
+}
+
+func TestVerifyFindsNothingInAColdFileOfWhichAPartIsGivenBack(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	start := time.Now()
+	clock := store.NewManualClock(start)
+	s, err := store.Open(dir, &store.Options{
+		SegmentSize: 64 << 10, DelaySegmentSize: 1 << 20, JournalSegmentSize: 1 << 20, FireBatch: 1024, Flush: commitlog.Async,
+		Clock: clock, EvacuateAfter: time.Hour, ScheduledRetention: time.Hour,
+	})
+	require.NoError(t, err)
+	defer s.Close()
+	q, err := s.Queue("orders", 0)
+	require.NoError(t, err)
+	f := newFixture(t, "")
+	for i := range 8000 {
+		r := f.record(fmt.Sprintf("FAR%04d", i), true, start.Add(time.Duration(10+i%100)*24*time.Hour).UnixMilli())
+		_, err := s.Put(t.Context(), &store.Message{Queue: q, FireMs: r.When, Tag: r.Tag, Key: r.Key, Payload: r.Payload})
+		require.NoError(t, err)
+	}
+	for day := 1; day < 100; day++ { // what fires late lives longer, and its file with it
+		clock.Advance(start.Add(time.Duration(day) * 24 * time.Hour))
+		require.NoError(t, s.Settle(t.Context()))
+		if day%8 != 1 {
+			continue
+		}
+		require.NoError(t, s.Maintain(t.Context()))
+		m, err := store.ReadManifest(dir)
+		require.NoError(t, err)
+		code, out, errs := runNow(t, "verify", dir, "--retention", "24h", "--scheduled-retention", "99999h")
+		require.Equal(t, ExitOK, code, out+errs)
+		if len(m.Cold) > 0 && m.Cold[0].DeadTo > 0 {
+			return
+		}
+	}
+	t.Fatal("nothing was given back")
+}
