@@ -1,0 +1,185 @@
+package tools
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/store"
+)
+
+// record meets one record with what refers to it.
+func (k *tileCheck) record(it *commitlog.Item) {
+	k.strayEntries(it.Loc)
+	k.failed = errors.Join(k.failed, k.refs.before(it.Loc, k.strayRef))
+	fired, slots := k.firings[:0], k.slots[:0]
+	k.failed = errors.Join(k.failed, k.refs.before(it.Loc+1, func(r *ref) {
+		if r.kind == refJournal {
+			fired = append(fired, *r)
+		} else {
+			slots = append(slots, *r)
+		}
+		k.match(it, r)
+	}))
+	k.firings, k.slots = fired, slots
+	for i := range fired {
+		k.agree(&fired[i], slots)
+	}
+	if !k.again {
+		k.l.c.totals.records.Add(1)
+	}
+	if it.Queue >= k.l.c.m.NextQueue && it.Queue >= k.l.c.latest().NextQueue {
+		k.l.c.unknownQueue(it)
+	}
+	if it.Scheduled() {
+		k.scheduled(it, len(fired)+len(slots) > 0)
+	} else {
+		k.ordinary(it, len(slots) > 0)
+	}
+}
+
+// unknownQueue reports, once, a record whose queue was registered after the last
+// edit that the MANIFEST has: it has lost its end after that was durable.
+func (c *check) unknownQueue(it *commitlog.Item) {
+	c.noQueue.Do(func() {
+		c.find(finding{
+			severity: severityLost, check: "manifest", file: store.ManifestName, offset: c.m.Size,
+			what: fmt.Sprintf("the record at %v is of queue #%d, which the MANIFEST does not know yet: its end is lost", it.Loc, it.Queue),
+			lost: "to which queues messages belong", next: "do not start the broker on it; " + c.repairHint(),
+		})
+	})
+}
+
+// agree checks that the slot of a firing, if the files of its queue have it, holds
+// the same record.
+func (k *tileCheck) agree(x *ref, slots []ref) {
+	q, ok := k.l.c.names[x.queue]
+	if !ok || x.slot >= q.Next || k.l.c.badSlot(x.queue, x.slot) || !k.l.c.visible(x) {
+		return
+	}
+	if !slices.ContainsFunc(slots, func(s ref) bool { return s.queue == x.queue && s.slot == x.slot }) {
+		k.l.c.find(k.refFinding(x, severityLost, "fired by the journal, but the slot of the queue holds something else"))
+	}
+}
+
+// match compares a record with a firing or a slot that refers to it.
+func (k *tileCheck) match(it *commitlog.Item, r *ref) {
+	what := ""
+	switch {
+	case r.size != uint32(it.Size) || r.queue != it.Queue || r.tag != it.Tag:
+		what = fmt.Sprintf("says %d bytes of %s, the record has %d bytes of %s", r.size, k.l.c.names.name(r.queue), it.Size, k.l.c.names.name(it.Queue))
+	case it.Scheduled() && r.ms < it.When:
+		what = fmt.Sprintf("became visible at %s, before its time %s", humanText(ms(r.ms)), humanText(ms(it.When)))
+	case !it.Scheduled() && r.slot != it.When:
+		what = fmt.Sprintf("is slot %d, the record says %d", r.slot, it.When)
+	default:
+		return
+	}
+	if k.l.c.visible(r) {
+		k.l.c.find(k.refFinding(r, severityLost, what))
+	}
+}
+
+// strayRef is a ref that no record answers to.
+func (k *tileCheck) strayRef(r *ref) {
+	if k.l.c.visible(r) {
+		k.l.c.find(k.refFinding(r, severityLost, "refers to a place where no record is"))
+	}
+}
+
+func (k *tileCheck) refFinding(r *ref, sev severity, what string) finding {
+	file := store.JournalDir
+	if r.kind == refQueue {
+		file = filepath.Join(store.ConsumeQueueDir, k.l.c.names.name(r.queue))
+	}
+	return finding{
+		severity: sev, check: "reference", file: file, what: fmt.Sprintf("slot %d at %v %s", r.slot, r.loc, what),
+		lost: "the message of that slot", next: k.l.c.repairHint(),
+	}
+}
+
+// ordinary checks that a queue has the slot of a record that was due at once.
+func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
+	if inQueue || k.t.lane != 0 || it.Loc.Offset() >= k.l.c.m.ReplayLane0 {
+		return
+	}
+	q, ok := k.l.c.names[it.Queue]
+	if !ok || it.When < q.Min || it.When >= q.Next || k.l.c.badSlot(it.Queue, it.When) {
+		return // deleted, trimmed, or not in files yet
+	}
+	if low, ok := k.l.c.queueMin(it.Queue); !ok || it.When < low {
+		return // trimmed since
+	}
+	k.l.c.find(finding{
+		severity: severityLost, check: "queue", file: filepath.Join(store.ConsumeQueueDir, k.l.c.names.name(it.Queue)),
+		what: fmt.Sprintf("slot %d does not hold the record at %v that says so", it.When, it.Loc), lost: "the message is not delivered",
+		next: k.l.c.repairHint(),
+	})
+}
+
+// scheduled checks that a record that waits is in the index, and as it is.
+func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
+	e := itemEntry(it)
+	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Covers(&e) && !k.l.c.m.Moved(it.When, it.Loc) {
+		k.l.c.totals.pending.Add(1)
+	}
+	if len(k.entries) > 0 && k.entries[0].Loc == e.Loc {
+		got := k.entries[0]
+		k.entries = k.entries[1:]
+		if got.FireMs() != e.FireMs() || got.Size != e.Size || got.Queue != e.Queue || got.Tag != e.Tag || got.Key != e.Key {
+			k.l.c.find(finding{
+				severity: severityDamaged, check: "index", file: runPath(k.t.lane, *k.t.run),
+				what: fmt.Sprintf("the entry of %v is not what the record says: due %s, not %s", it.Loc, humanText(ms(got.FireMs())), humanText(ms(it.When))),
+				lost: "the message fires at a wrong time or not at all", next: k.l.c.repairHint(),
+			})
+		}
+		return
+	}
+	if fired || !k.t.indexed || k.t.run != nil && (!k.known || e.Loc < k.lo || e.Loc >= k.hi) || k.l.c.done(&e) {
+		return
+	}
+	k.l.c.find(finding{
+		severity: severityLost, check: "index", file: segmentPath(k.t.lane, k.segmentOf(it.Loc.Offset())),
+		offset: it.Loc.Offset() - k.segmentOf(it.Loc.Offset()),
+		what:   fmt.Sprintf("the message at %v is pending, but in no run", it.Loc),
+		lost:   fmt.Sprintf("the message of %s due %s does not fire", k.l.c.names.name(it.Queue), humanText(ms(it.When))), next: k.l.c.repairHint(),
+	})
+}
+
+func (k *tileCheck) segmentOf(off int64) int64 {
+	base := int64(0)
+	for _, f := range k.l.files {
+		if f.base <= off {
+			base = f.base
+		}
+	}
+	return base
+}
+
+// strayEntries are entries of the run below loc that no record answers to.
+func (k *tileCheck) strayEntries(loc commitlog.Loc) {
+	k.entriesBefore(loc, func(e *delayindex.Entry) {
+		if k.l.c.done(e) {
+			return
+		}
+		k.l.c.find(finding{
+			severity: severityDamaged, check: "index", file: runPath(k.t.lane, *k.t.run),
+			what: fmt.Sprintf("the entry of %v, due %s, refers to a place where no record is", commitlog.Loc(e.Loc), humanText(ms(e.FireMs()))),
+			lost: "the message, if there ever was one", next: k.l.c.repairHint(),
+		})
+	})
+}
+
+// rest deals with what refers to the tile behind its last record.
+func (k *tileCheck) rest() {
+	end := k.loc(k.t.to)
+	k.strayEntries(end)
+	k.failed = errors.Join(k.failed, k.refs.before(end, func(r *ref) {
+		if off := r.loc.Offset(); off >= k.l.knownEnd() || k.missed(off) || k.l.hasFile(off) && !k.l.c.gaveBack(k.t.lane, off, off+1) {
+			k.strayRef(r)
+		}
+	}))
+}
