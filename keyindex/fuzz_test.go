@@ -29,7 +29,28 @@ func FuzzReadRun(f *testing.F) {
 		require.NoError(t, os.WriteFile(path, data, 0o644))
 		defer os.Remove(path)
 		searchAnyRun(t, dir, lane, ri, hash)
+		readAnyRunFile(t, path, hash)
 	})
+}
+
+// readAnyRunFile reads a run as a program does that does not own the index.
+func readAnyRunFile(t *testing.T, path string, hash uint64) {
+	f, err := OpenRunFile(path)
+	if err != nil {
+		requireTyped(t, err)
+		return
+	}
+	defer func() { require.NoError(t, f.Close()) }()
+	var es []Entry
+	for i := range f.Blocks() {
+		if es, err = f.Block(i, es[:0]); err != nil {
+			requireTyped(t, err)
+		}
+		require.LessOrEqual(t, len(es), blockEntries)
+	}
+	if err := f.Find(hash, func(uint64) bool { return true }); err != nil {
+		requireTyped(t, err)
+	}
 }
 
 // claimed is what a run says about itself; the name stays a valid one.

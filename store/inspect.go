@@ -11,6 +11,7 @@ import (
 	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/internal/durable"
+	"github.com/duelog/duelog/keyindex"
 )
 
 // Names of what is in the directory of a store, for programs that look into it
@@ -19,6 +20,7 @@ const (
 	ManifestName     = manifestName
 	LogDir           = logDir
 	IndexDir         = indexDir
+	KeysDir          = keysDir
 	JournalDir       = journalDir
 	ConsumeQueueDir  = queueDir
 	CancelDir        = cancelDir
@@ -42,6 +44,8 @@ type Manifest struct {
 	Cold        []cold.Info                       // files of ColdLane, ascending
 	Runs        map[uint8][]delayindex.RunInfo    // by lane, ascending
 	IndexedUpTo map[uint8]int64                   // lane offset before which every entry is in a run or done
+	KeyRuns     map[uint8][]keyindex.RunInfo      // of the key index, by lane, ascending; see KeysUpTo
+	KeysUpTo    map[uint8]int64                   // lane offset before which all keys are in runs; only lanes with a key index
 	Queues      []ManifestQueue                   // by id
 	NextQueue   uint32                            // id of the next queue
 
@@ -123,7 +127,7 @@ func readManifest(path string) ([]byte, manifestScan, error) {
 // export is st in its public form.
 func (st *catalogState) export() *Manifest {
 	m := &Manifest{
-		Segments: map[uint8][]commitlog.SegmentInfo{}, GivenBack: map[uint8][]commitlog.Range{}, Cold: st.coldFiles(), Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
+		Segments: map[uint8][]commitlog.SegmentInfo{}, KeyRuns: map[uint8][]keyindex.RunInfo{}, KeysUpTo: map[uint8]int64{}, GivenBack: map[uint8][]commitlog.Range{}, Cold: st.coldFiles(), Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
 		FiredMs: st.mark.firedMs, Absorbed: st.mark.absorbed[:],
 		ReplayJournal: st.replay.journal, ReplayLane0: st.replay.lane0,
 		mark: st.mark, cuts: st.cuts,
@@ -133,6 +137,9 @@ func (st *catalogState) export() *Manifest {
 		for _, s := range m.Segments[lane] {
 			m.GivenBack[lane] = append(m.GivenBack[lane], st.given[lane][s.Base]...)
 		}
+	}
+	for lane, k := range st.keys {
+		m.KeyRuns[lane], m.KeysUpTo[lane] = k.runs, max(k.upTo, 0)
 	}
 	for id, q := range st.queues {
 		m.Queues = append(m.Queues, ManifestQueue{ID: id, Topic: q.key.topic, Num: q.key.num, Min: q.min, Next: q.next})
@@ -205,6 +212,12 @@ func (m *Manifest) state() *catalogState {
 	}
 	for lane, upTo := range m.IndexedUpTo {
 		st.indexed[lane] = upTo
+	}
+	for lane, upTo := range m.KeysUpTo {
+		st.setKeysUpTo(lane, upTo)
+		for _, r := range m.KeyRuns[lane] {
+			st.putKeyRun(lane, r)
+		}
 	}
 	for _, q := range m.Queues {
 		st.queues[q.ID] = queueState{key: queueKey{q.Topic, q.Num}, min: q.Min, next: q.Next}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/cold"
+	"github.com/duelog/duelog/server/broker"
 	"github.com/duelog/duelog/store"
 )
 
@@ -27,7 +28,7 @@ func coldStore(t *testing.T) (dir string, m *store.Manifest) {
 	clock := store.NewManualClock(start)
 	s, err := store.Open(dir, &store.Options{
 		SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, Flush: commitlog.Async,
-		Clock: clock, EvacuateAfter: time.Hour,
+		Clock: clock, EvacuateAfter: time.Hour, Keys: broker.Keys,
 	})
 	require.NoError(t, err)
 	q, err := s.Queue("orders", 0)
@@ -36,7 +37,7 @@ func coldStore(t *testing.T) (dir string, m *store.Manifest) {
 	for i := range coldMessages {
 		fire := start.Add(time.Duration(30+i*7919%170) * 24 * time.Hour).UnixMilli()
 		r := f.record(fmt.Sprintf("FAR%04d", i), true, fire)
-		_, err := s.Put(t.Context(), &store.Message{Queue: q, FireMs: fire, Tag: r.Tag, Key: r.Key, Payload: r.Payload})
+		_, err := s.Put(t.Context(), &store.Message{Queue: q, FireMs: fire, Tag: r.Tag, Key: r.Key, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil)})
 		require.NoError(t, err)
 	}
 	clock.Advance(start.Add(2 * time.Hour))
@@ -111,6 +112,14 @@ func TestFindTellsOfColdMessages(t *testing.T) {
 		require.Contains(t, out, fmt.Sprintf(",%s,%d,%d bytes", segmentPath(store.ColdLane, info.Base), block.Offset, last.Size))
 		require.Contains(t, out, ",indexed,,delayindex/16/")
 		require.Contains(t, out, ",pending,"+time.UnixMilli(last.When).UTC().Format(timeLayout)+",")
+	}
+	for _, what := range []string{id, "k-" + id} {
+		_, indexed, errs := runNow(t, "find", what, dir, "-o", "csv")
+		require.Contains(t, indexed, ",index\n", errs)
+		require.NotContains(t, errs, "lane 16", "all of it is in runs")
+		_, scanned, errs := runNow(t, "find", what, dir, "-o", "csv", "--scan")
+		require.Contains(t, errs, "reading all of the log")
+		require.Equal(t, strings.ReplaceAll(indexed, ",index\n", ",scan\n"), scanned)
 	}
 }
 

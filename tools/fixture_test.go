@@ -15,6 +15,8 @@ import (
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/consumequeue"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/keyindex"
+	"github.com/duelog/duelog/server/broker"
 	"github.com/duelog/duelog/server/message"
 	"github.com/duelog/duelog/store"
 )
@@ -126,7 +128,10 @@ func (f *fixture) entry(key string, r *commitlog.Record) delayindex.Entry {
 }
 
 // makeFixture writes the whole store.
-func makeFixture(t failer, dir string) *fixture {
+func makeFixture(t failer, dir string) *fixture { return fixtureWith(t, dir, func(*fixture) {}) }
+
+// fixtureWith writes the whole store, and what more writes before the MANIFEST.
+func fixtureWith(t failer, dir string, more func(*fixture)) *fixture {
 	f := newFixture(t, dir)
 	ord1, ord2 := f.record("ORD1", false, 0), f.record("ORD2", false, 2)
 	fired := f.record("FIRED", true, fixtureStart+10_000)
@@ -149,6 +154,7 @@ func makeFixture(t failer, dir string) *fixture {
 	f.writeQueue(&ord1, &fired, &ord2)
 	f.writeConfig()
 	f.m.ReplayLane0 = int64(len(f.lanes[0]))
+	more(f)
 	require.NoError(t, store.WriteManifest(dir, &f.m))
 	return f
 }
@@ -160,6 +166,32 @@ func (f *fixture) writeJournal(fired *commitlog.Record) {
 	})
 	f.lanes[store.JournalLane] = commitlog.AppendRawFrame(nil, commitlog.MakeLoc(store.JournalLane, 0), fixtureStart+10_000, 1, b)
 	f.writeLane(store.JournalLane, 1, 0)
+}
+
+// writeKeys writes the key index: all of lane 1, and of lane 0 all but the last message.
+func (f *fixture) writeKeys() {
+	f.m.KeyRuns, f.m.KeysUpTo = map[uint8][]keyindex.RunInfo{}, map[uint8]int64{}
+	f.writeKeyRun(0, int64(f.locs["SOON"]-commitlog.FrameHeaderSize-commitlog.RecordHeaderSize), "ORD1", "FIRED", "ORD2")
+	f.writeKeyRun(1, int64(len(f.lanes[1])), "DAY0", "DAY1", "DAY2")
+}
+
+// writeKeyRun writes a run of a lane for its bytes before end.
+func (f *fixture) writeKeyRun(lane uint8, end int64, keys ...string) {
+	var entries []keyindex.Entry
+	for _, key := range keys {
+		for _, k := range []string{key, "k-" + key} {
+			entries = append(entries, keyindex.Entry{Hash: broker.KeyHash("orders", k), Loc: uint64(f.locs[key])})
+		}
+	}
+	x, _, err := keyindex.Open(filepath.Join(f.dir, store.KeysDir, strconv.Itoa(int(lane))), nil, 0, &keyindex.Options{Lane: lane})
+	require.NoError(f.t, err)
+	x.Add(entries, end)
+	require.True(f.t, x.Freeze())
+	ri, wrote, err := x.Flush()
+	require.NoError(f.t, err)
+	require.True(f.t, wrote)
+	require.NoError(f.t, x.Close())
+	f.m.KeyRuns[lane], f.m.KeysUpTo[lane] = []keyindex.RunInfo{ri}, end
 }
 
 func (f *fixture) writeQueue(ord1, fired, ord2 *commitlog.Record) {

@@ -206,6 +206,15 @@ const maxOpenCold = 16
 // coldBytes reads out of a cold file. Messages that are wanted in the order in which
 // they fire stand one behind the other in it.
 func (f *recordFiles) coldBytes(loc commitlog.Loc, size uint32) ([]byte, error) {
+	file, err := f.coldFile(loc)
+	if err != nil {
+		return nil, err
+	}
+	return file.View(loc.Offset(), int32(size))
+}
+
+// coldFile opens the cold file that holds loc.
+func (f *recordFiles) coldFile(loc commitlog.Loc) (*cold.File, error) {
 	info, ok := coldAt(f.m, loc.Offset())
 	if !ok {
 		return nil, errors.New("no cold file of the MANIFEST has it")
@@ -221,7 +230,7 @@ func (f *recordFiles) coldBytes(loc commitlog.Loc, size uint32) ([]byte, error) 
 		}
 		f.cold[info.Base] = file
 	}
-	return file.View(loc.Offset(), int32(size))
+	return file, nil
 }
 
 func (f *recordFiles) closeCold() {

@@ -18,8 +18,9 @@ import (
 // TestScripts runs testdata/*.txtar. Besides duelogctl they know
 //
 //	mkstore DIR N    a store with N messages, one due every hour, and one that was due at once
-//	mkfixture DIR    the store of fixture_test.go, the same byte for byte each time but for
-//	                 when its run was made
+//	mkfixture DIR [keys]
+//	                 the store of fixture_test.go, the same byte for byte each time but for
+//	                 when its runs were made; with a key index if asked for
 //	overwrite FILE OFFSET TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -33,7 +34,11 @@ func TestScripts(t *testing.T) {
 			"mkstore":   mkstore,
 			"overwrite": overwrite,
 			"mkfixture": func(ts *testscript.TestScript, _ bool, args []string) {
-				makeFixture(scriptFailer{ts}, ts.MkAbs(args[0]))
+				more := func(*fixture) {}
+				if len(args) > 1 {
+					more = (*fixture).writeKeys
+				}
+				fixtureWith(scriptFailer{ts}, ts.MkAbs(args[0]), more)
 			},
 		},
 	})

@@ -180,9 +180,7 @@ func (r *File) Block(off int64) (BlockInfo, bool) {
 	if i < 0 {
 		return BlockInfo{}, false
 	}
-	bl := &r.x.blocks[i]
-	from := r.x.info.Base + int64(bl.pos)
-	return BlockInfo{Offset: int64(bl.at), Stored: int64(bl.stored), From: from, To: from + int64(bl.size), LastFireMs: bl.fireMs}, true
+	return r.blockInfo(i), true
 }
 
 // View returns the size bytes of the payload at lane offset off, which must not be

@@ -64,9 +64,9 @@ func hasKey(keys, key string) bool {
 	return false
 }
 
-// keyHash is the hash by which a key of a topic is found. It stands on disk; do
+// KeyHash is the hash by which a message of topic is found by key. It stands on disk; do
 // not change.
-func keyHash(topic, key string) uint64 { return hashText(hashText(0, topic), key) }
+func KeyHash(topic, key string) uint64 { return hashText(hashText(0, topic), key) }
 
 // hashText continues h with s, eight bytes at a time. It is no match for somebody
 // who wants collisions: they cost a look at one more message.

@@ -23,14 +23,14 @@ func TestKeyHashesAreGolden(t *testing.T) {
 		{"orders", "7F0000010000000000000001", 0x5c6d3f2f2a25318d},
 		{"%RETRY%group", "注文", 0x5d774bebc148147e},
 	} {
-		require.Equal(t, fmt.Sprintf("%016x", c.want), fmt.Sprintf("%016x", keyHash(c.topic, c.key)), "%q %q", c.topic, c.key)
+		require.Equal(t, fmt.Sprintf("%016x", c.want), fmt.Sprintf("%016x", KeyHash(c.topic, c.key)), "%q %q", c.topic, c.key)
 	}
 }
 
 func TestTopicAndKeyDoNotRunIntoEachOther(t *testing.T) {
-	require.NotEqual(t, keyHash("ab", "c"), keyHash("a", "bc"))
-	require.NotEqual(t, keyHash("a", "b"), keyHash("b", "a"))
-	require.NotEqual(t, keyHash("a", "b"), keyHash("a", "b\x00"))
+	require.NotEqual(t, KeyHash("ab", "c"), KeyHash("a", "bc"))
+	require.NotEqual(t, KeyHash("a", "b"), KeyHash("b", "a"))
+	require.NotEqual(t, KeyHash("a", "b"), KeyHash("a", "b\x00"))
 }
 
 // TestHashesOfLikeKeysAreSpread looks at ids as clients make them and at numbered
@@ -45,7 +45,7 @@ func TestHashesOfLikeKeysAreSpread(t *testing.T) {
 		seen := make(map[uint64]bool, n)
 		var digits [1 << 11]int
 		for i := range n {
-			h := keyHash("orders", key(i))
+			h := KeyHash("orders", key(i))
 			seen[h] = true
 			digits[h>>53]++
 		}
@@ -56,7 +56,7 @@ func TestHashesOfLikeKeysAreSpread(t *testing.T) {
 }
 
 func TestKeysAreTheIDAndTheFirstWords(t *testing.T) {
-	want := []uint64{keyHash("T", "U"), keyHash("T", "a"), keyHash("T", "b")}
+	want := []uint64{KeyHash("T", "U"), KeyHash("T", "a"), KeyHash("T", "b")}
 	require.Equal(t, want, appendKeys(nil, "T", "U", " a  b U "))
 	require.Equal(t, want[1:], appendKeys(nil, "T", "", "a b"))
 	require.Empty(t, appendKeys(nil, "T", "", ""))

@@ -139,7 +139,7 @@ type search struct {
 }
 
 func (s *search) run() error {
-	err := s.b.store.Lookup(keyHash(s.q.topic, s.q.key), s.visit)
+	err := s.b.store.Lookup(KeyHash(s.q.topic, s.q.key), s.visit)
 	if s.err != nil {
 		return s.err
 	}

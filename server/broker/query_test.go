@@ -131,7 +131,7 @@ func TestACollisionIsNotTakenForAMatch(t *testing.T) {
 	rec, err := message.Append(nil, &message.Message{Topic: "T", Body: []byte("x"), Properties: props("KEYS", "other")})
 	require.NoError(t, err)
 	for range 3 {
-		_, err = r.store.Put(context.Background(), &store.Message{Queue: q, Payload: rec, Keys: []uint64{keyHash("T", "a")}})
+		_, err = r.store.Put(context.Background(), &store.Message{Queue: q, Payload: rec, Keys: []uint64{KeyHash("T", "a")}})
 		require.NoError(t, err)
 	}
 	c := r.dial()

@@ -135,7 +135,7 @@ func TestARecordHoldsWhatItsSenderSaid(t *testing.T) {
 	require.EqualValues(t, 2, m.ReconsumeTimes)
 	require.Zero(t, m.QueueOffset)
 	require.Zero(t, m.PhysicalOffset)
-	require.Equal(t, store.Message{FireMs: testNow + 5, NowMs: testNow, Tag: 3645, Key: uint32('U'), Keys: []uint64{keyHash("T", "U")}}, r.put)
+	require.Equal(t, store.Message{FireMs: testNow + 5, NowMs: testNow, Tag: 3645, Key: uint32('U'), Keys: []uint64{KeyHash("T", "U")}}, r.put)
 }
 
 func TestAConsumerSeesWhenAMessageFired(t *testing.T) {
