@@ -138,16 +138,7 @@ func (d *dispatcher) drain(now int64) {
 	d.fresh, n.fresh = n.fresh, d.fresh[:0]
 	n.freshMinMs = noDeadline
 	d.absorbed = n.absorbed
-	firstSec := n.preparedMs / 1000
-	var buckets []*bucket // of the seconds from there on; nil when there is nothing
-	taken := d.due.held()
-	for taken < d.most() && n.preparedMs < n.loadedMs && n.preparedMs-prepareAhead <= now {
-		b := n.takeLocked(n.preparedMs / 1000)
-		if buckets = append(buckets, b); b != nil {
-			taken += b.len()
-		}
-		n.preparedMs += 1000
-	}
+	seconds := d.nextSecondsLocked(now)
 	d.due.preparedMs = n.preparedMs
 	d.s.busy.lateEntries.Store(int64(d.due.late.len() + len(d.fresh)))
 	nearShut, nearChanged := d.s.judgeNearLocked()
@@ -161,15 +152,55 @@ func (d *dispatcher) drain(now int64) {
 	if window != nil {
 		window()
 	}
-	for i, b := range buckets {
-		if b != nil {
-			d.due.addSecond(b, firstSec+int64(i))
-		}
+	for _, next := range seconds {
+		next.add(d.due)
 	}
 }
 
-// most is how many entries may be prepared before another second is.
-func (d *dispatcher) most() int { return d.s.opts.NearEntries / 2 }
+// nextSecond is a second to be prepared.
+type nextSecond struct {
+	sec   int64
+	b     *bucket
+	snaps []*delayindex.Snapshot // where it is streamed from; nil when it is in b
+}
+
+func (x *nextSecond) add(d *due) {
+	if x.snaps == nil {
+		d.addSecond(x.b, x.sec)
+		return
+	}
+	d.addStream(mergeSnapshots(x.snaps, x.sec*1000, x.sec*1000+1000), x.sec*1000)
+}
+
+// nextSecondsLocked takes what is to be prepared at present from the wheel, as far as
+// there is room.
+func (d *dispatcher) nextSecondsLocked(now int64) (seconds []nextSecond) {
+	n := d.s.near
+	held, streams := d.due.held(), d.due.streams()
+	limit := min(n.loadedMs, (now+prepareAhead)/1000*1000+1000)
+	for d.fits(held, streams) {
+		next := nextSecond{}
+		if next.sec, next.b = n.nextLocked(limit); next.b == nil {
+			break
+		}
+		held += next.b.len()
+		if next.b.streamed {
+			next.snaps = d.s.snapshotsLocked()
+			streams++
+		}
+		seconds = append(seconds, next)
+	}
+	return seconds
+}
+
+// maxStreams is how many streamed seconds are open at once: the one that fires and the
+// one after it. Each has a goroutine, and keeps memtables and runs.
+const maxStreams = 2
+
+// fits tells whether another second may be prepared when so many entries and streams are.
+func (d *dispatcher) fits(held, streams int) bool {
+	return held < d.s.opts.NearEntries/2 && streams < maxStreams
+}
 
 // wantedLocked takes a snapshot of what the heavy topics need next; the result,
 // nil when there is no need, opens it. The caller holds near.mu: what is fresh is
@@ -211,7 +242,7 @@ func (d *dispatcher) arm(next, now int64) int64 {
 
 // hasRoom tells whether drain takes another second; otherwise that second, though
 // its time for being sorted has come, waits until enough has been fired.
-func (d *dispatcher) hasRoom() bool { return d.due.held() < d.most() }
+func (d *dispatcher) hasRoom() bool { return d.fits(d.due.held(), d.due.streams()) }
 
 // showBacklog keeps the gauges of what is left over.
 func (d *dispatcher) showBacklog(left bool, now int64) {

@@ -300,6 +300,16 @@ func (d *due) held() int {
 	return n
 }
 
+// streams is how many of the prepared seconds are read from the index.
+func (d *due) streams() (n int) {
+	for i := range d.prepared {
+		if d.prepared[i].stream != nil {
+			n++
+		}
+	}
+	return n
+}
+
 func (d *due) close() {
 	for i := range d.prepared {
 		d.prepared[i].close()

@@ -29,6 +29,7 @@ type dueModel struct {
 	coverage coverage
 
 	parkMax, scanLimit int
+	wheel              int // entries in the near wheel
 	quantum            int64
 }
 
@@ -40,7 +41,7 @@ func TestDueFiresEverythingOnceInOrderWhoeverIsHeavy(t *testing.T) {
 		m := &dueModel{
 			t: t, nowMs: 10_000_000, fired: map[uint64]bool{},
 			parkMax: rapid.IntRange(1, 12).Draw(t, "park"), scanLimit: rapid.IntRange(1, 30).Draw(t, "scan"),
-			quantum: rapid.Int64Range(1, 8).Draw(t, "quantum"),
+			quantum: rapid.Int64Range(1, 8).Draw(t, "quantum"), wheel: rapid.IntRange(1, 60).Draw(t, "wheel"),
 		}
 		m.mark = mark{firedMs: m.nowMs}
 		m.open()
@@ -83,7 +84,7 @@ func (m *dueModel) open() {
 	m.due.addLate(late)
 	from := mk.reached() + 1
 	horizon := (max(from, m.nowMs, m.newestFired())/1000 + 1) * 1000
-	m.near = newNear()
+	m.near = newNear(m.wheel)
 	m.near.horizonMs, m.near.loadedMs, m.near.preparedMs = horizon, horizon, horizon
 	m.near.absorbed[0] = m.tail()
 	m.due.preparedMs = horizon
@@ -136,7 +137,20 @@ func (m *dueModel) arrive(t *rapid.T, least, topics int) {
 		m.all = append(m.all, e)
 		m.near.addLocked(&e)
 		m.near.absorbed[0] = m.tail()
+		m.checkWheel()
 	}
+}
+
+// checkWheel holds the wheel's count against its buckets and its limit.
+func (m *dueModel) checkWheel() {
+	n := 0
+	for sec, b := range m.near.buckets {
+		require.True(m.t, !b.streamed || b.len() == 0)
+		require.LessOrEqual(m.t, m.near.firstSec(), sec)
+		n += b.len()
+	}
+	require.Equal(m.t, n, m.near.count)
+	require.LessOrEqual(m.t, n, m.wheel)
 }
 
 // load raises the horizon by a second, as the loader does.
@@ -146,7 +160,12 @@ func (m *dueModel) load() {
 		return
 	}
 	m.near.horizonMs += 1000
-	m.near.loadLocked(m.index(from, from+1000))
+	if es := m.index(from, from+1000); len(es) > m.wheel/2 {
+		m.near.streamLocked(from / 1000)
+	} else {
+		m.near.loadLocked(es)
+	}
+	m.checkWheel()
 	m.near.loadedMs = m.near.horizonMs
 }
 
@@ -171,14 +190,18 @@ func (m *dueModel) drain() (absorbed int64) {
 	n := m.near
 	fresh := n.fresh
 	n.fresh, n.freshMinMs = nil, noDeadline
-	var buckets []*bucket
-	var secs []int64
-	for n.preparedMs < n.loadedMs && n.preparedMs-prepareAhead <= m.nowMs {
-		if b := n.takeLocked(n.preparedMs / 1000); b != nil {
-			buckets = append(buckets, b)
-			secs = append(secs, n.preparedMs/1000)
+	var prepare []func() // of what is in the index at this moment
+	for {
+		sec, b := n.nextLocked(min(n.loadedMs, (m.nowMs+prepareAhead)/1000*1000+1000))
+		if b == nil {
+			break
 		}
-		n.preparedMs += 1000
+		add := func() { m.due.addSecond(b, sec) }
+		if b.streamed {
+			es := m.index(sec*1000, sec*1000+1000)
+			add = func() { m.due.addStream(&sliceIterator{rest: es}, sec*1000) }
+		}
+		prepare = append(prepare, add)
 	}
 	m.due.preparedMs = n.preparedMs
 	open := func() {}
@@ -190,11 +213,22 @@ func (m *dueModel) drain() (absorbed int64) {
 	}
 	m.due.addLate(fresh)
 	open()
-	for i, b := range buckets {
-		m.due.addSecond(b, secs[i])
+	for _, add := range prepare {
+		add()
 	}
 	return m.tail()
 }
+
+// sliceIterator serves sorted entries from memory.
+type sliceIterator struct{ rest []delayindex.Entry }
+
+func (it *sliceIterator) Next(dst []delayindex.Entry) (int, error) {
+	n := copy(dst, it.rest)
+	it.rest = it.rest[n:]
+	return n, nil
+}
+
+func (it *sliceIterator) Close() { it.rest = nil }
 
 // check holds what was taken against the list: not early, once, and nothing of
 // its queue before it.

@@ -12,6 +12,9 @@ const (
 	// comes when less than half of it is left.
 	defaultHorizon = 90 * time.Second
 	loadBlock      = 4096
+	// catchUpEntries bounds a step that is longer than the wheel, as after a step of the
+	// clock or a long stop: what is due long ago is fired while the next is loaded.
+	catchUpEntries = 64 << 10
 )
 
 // horizonLowMs is how far ahead the horizon is when the next step is due.
@@ -57,42 +60,42 @@ func (s *Store) loadStep() error {
 
 	to, streamed := s.chooseStep(from, room)
 	to, snaps := s.raiseHorizon(to)
-	it := mergeSnapshots(snaps, from, to)
 	if streamed {
-		s.near.mu.Lock()
-		s.near.bucket(from / 1000).stream = it
-		s.near.mu.Unlock()
-	} else if err := s.fill(it); err != nil {
+		releaseAll(snaps)
+	} else if err := s.fill(mergeSnapshots(snaps, from, to)); err != nil {
 		return err
 	}
 	s.near.mu.Lock()
+	if streamed && to > from {
+		s.near.streamLocked(from / 1000)
+	}
 	s.near.loadedMs = to
 	s.near.mu.Unlock()
 	return nil
 }
 
-// chooseStep halves the step until its entries fit; a single second that does
-// not fit is streamed.
+// chooseStep takes a wheel's length at most, or more of a time in which there is little,
+// and halves that until its entries fit; a single second that does not fit is streamed.
 func (s *Store) chooseStep(from, room int64) (to int64, streamed bool) {
-	target := (s.clock.NowMs() + s.opts.horizon.Milliseconds()) / 1000
-	// After a step of the clock the target is far: no more than a wheel at once.
-	secs := max(min(target-from/1000, s.opts.horizon.Milliseconds()/1000), 1)
+	left := (s.clock.NowMs()+s.opts.horizon.Milliseconds())/1000 - from/1000
+	secs := max(min(left, s.opts.horizon.Milliseconds()/1000), 1)
 	snaps := s.snapshots()
 	defer releaseAll(snaps)
-	for {
-		to = from + secs*1000
-		var n int64
+	count := func(secs int64) (n int64) {
 		for _, sn := range snaps {
-			n += sn.Count(from, to)
+			n += sn.Count(from, from+secs*1000)
 		}
-		if n <= room {
-			return to, false
-		}
-		if secs == 1 {
-			return to, n > int64(s.opts.NearEntries)/2
-		}
-		secs /= 2
+		return n
 	}
+	for secs < left && count(min(2*secs, left)) <= min(room, catchUpEntries) {
+		secs = min(2*secs, left)
+	}
+	n := count(secs)
+	for n > room && secs > 1 {
+		secs /= 2
+		n = count(secs)
+	}
+	return from + secs*1000, n > max(room, int64(s.opts.NearEntries)/2)
 }
 
 // raiseHorizon lets arrivals before to, or before the ceiling, come to the wheel

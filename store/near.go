@@ -1,6 +1,10 @@
 package store
 
 import (
+	"cmp"
+	"container/heap"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/duelog/duelog/delayindex"
@@ -16,6 +20,16 @@ import (
 // that second is already prepared for firing, into fresh. Raising the horizon
 // and taking the index snapshot that is loaded up to it happen in one critical
 // section with the arrivals, so each entry comes here exactly once.
+//
+// It holds no more than limit entries. When they are too many, the largest seconds are
+// let go: they are streamed, which means that nothing of them is kept here. All their
+// entries are in the index, where an arrival comes in the same critical section as
+// here, and they stay there: nothing of a second that is not prepared has fired, so no
+// mark covers it and no flush leaves it out (I2), and what lies below the horizon is
+// not moved to the cold lane (I3). A snapshot of the index that is taken in the
+// critical section that prepares the second has all that came before; what comes
+// later goes to fresh. So a streamed second is complete, each entry once. It is the
+// same whether the loader found that the second does not fit, or arrivals filled it.
 type near struct {
 	mu sync.Mutex
 
@@ -25,10 +39,11 @@ type near struct {
 	preparedMs int64             // seconds before it belong to the dispatcher; <= loadedMs
 	absorbed   [laneCount]int64  // lane offsets up to which arrivals were handed over
 	buckets    map[int64]*bucket // by second since 1970
+	secs       secHeap           // of the buckets
 	fresh      []delayindex.Entry
 	freshMinMs int64
-	firstSec   int64 // of the earliest bucket
-	count      int   // entries in buckets
+	count      int // entries in buckets
+	limit      int // the most of them
 }
 
 // bucket is one second. Loaded entries arrived before all of arrivals, so that
@@ -37,9 +52,9 @@ type near struct {
 type bucket struct {
 	loaded   []delayindex.Entry
 	arrivals []delayindex.Entry
-	// stream is set instead of loaded when the second alone would not fit the
-	// wheel: it is then read from the index while it fires.
-	stream delayindex.Iterator
+	// streamed means that nothing is kept here: the second is read from the index
+	// while it fires.
+	streamed bool
 }
 
 func (b *bucket) len() int { return len(b.loaded) + len(b.arrivals) }
@@ -57,8 +72,8 @@ const (
 	noSecond   = noDeadline / 1000
 )
 
-func newNear() *near {
-	return &near{buckets: map[int64]*bucket{}, freshMinMs: noDeadline, firstSec: noSecond, ceilingMs: noDeadline}
+func newNear(limit int) *near {
+	return &near{buckets: map[int64]*bucket{}, freshMinMs: noDeadline, ceilingMs: noDeadline, limit: limit}
 }
 
 // topLocked is how far the horizon may be raised, in whole seconds.
@@ -73,9 +88,10 @@ func (n *near) addLocked(e *delayindex.Entry) {
 		n.fresh = append(n.fresh, *e)
 		n.freshMinMs = min(n.freshMinMs, fire)
 	default:
-		b := n.bucket(fire / 1000)
-		b.arrivals = append(b.arrivals, *e)
-		n.count++
+		if b := n.bucket(fire / 1000); n.hasRoomLocked(b) {
+			b.arrivals = append(b.arrivals, *e)
+			n.count++
+		}
 	}
 }
 
@@ -84,36 +100,93 @@ func (n *near) bucket(sec int64) *bucket {
 	if b == nil {
 		b = &bucket{}
 		n.buckets[sec] = b
-		n.firstSec = min(n.firstSec, sec)
+		heap.Push(&n.secs, sec)
 	}
 	return b
+}
+
+// hasRoomLocked reports whether b takes another entry, and makes room if it does.
+func (n *near) hasRoomLocked(b *bucket) bool {
+	if !b.streamed && n.count >= n.limit {
+		n.spillLocked()
+	}
+	return !b.streamed
+}
+
+// spillLocked lets the largest seconds, of equal ones the latest, be streamed until
+// half of the room is free. It costs less than the additions that filled it did.
+func (n *near) spillLocked() {
+	largest := slices.SortedFunc(maps.Keys(n.buckets), func(a, b int64) int {
+		return cmp.Or(cmp.Compare(n.buckets[b].len(), n.buckets[a].len()), cmp.Compare(b, a))
+	})
+	for _, sec := range largest {
+		if n.count <= n.limit/2 {
+			return
+		}
+		n.streamLocked(sec)
+	}
+}
+
+// streamLocked lets a second be read from the index when it fires.
+func (n *near) streamLocked(sec int64) {
+	b := n.bucket(sec)
+	n.count -= b.len()
+	*b = bucket{streamed: true}
 }
 
 // loadLocked takes entries of the index in fire-time order.
 func (n *near) loadLocked(es []delayindex.Entry) {
 	for i := range es {
-		b := n.bucket(es[i].FireMs() / 1000)
-		b.loaded = append(b.loaded, es[i])
+		if b := n.bucket(es[i].FireMs() / 1000); n.hasRoomLocked(b) {
+			b.loaded = append(b.loaded, es[i])
+			n.count++
+		}
 	}
-	n.count += len(es)
 }
 
-// takeLocked removes the bucket of a second; nil when nothing is due in it.
-func (n *near) takeLocked(sec int64) *bucket {
-	b := n.buckets[sec]
-	if b == nil {
-		return nil
+// nextLocked removes the earliest bucket that begins before limitMs, which is a whole
+// second and no later than loadedMs. Everything up to its end counts as prepared; when
+// there is none, b is nil, everything up to limitMs. It never looks at empty seconds.
+func (n *near) nextLocked(limitMs int64) (sec int64, b *bucket) {
+	if sec = n.firstSec(); sec*1000 >= limitMs {
+		n.preparedMs = max(n.preparedMs, limitMs)
+		return 0, nil
 	}
+	heap.Pop(&n.secs)
+	b = n.buckets[sec]
 	delete(n.buckets, sec)
-	n.count -= len(b.loaded) + len(b.arrivals)
-	n.firstSec = noSecond
-	for sec := range n.buckets {
-		n.firstSec = min(n.firstSec, sec)
+	n.count -= b.len()
+	n.preparedMs = (sec + 1) * 1000
+	return sec, b
+}
+
+// firstSec is the second of the earliest bucket.
+func (n *near) firstSec() int64 {
+	if len(n.secs) == 0 {
+		return noSecond
 	}
-	return b
+	return n.secs[0]
 }
 
 // wakeMsLocked is when the dispatcher has to look at what is here.
 func (n *near) wakeMsLocked() int64 {
-	return min(n.freshMinMs, n.firstSec*1000-prepareAhead)
+	return min(n.freshMinMs, n.firstSec()*1000-prepareAhead)
+}
+
+// secHeap is a heap of seconds, the earliest on top.
+type secHeap []int64
+
+func (h secHeap) Len() int           { return len(h) }
+func (h secHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h secHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push implements heap.Interface.
+func (h *secHeap) Push(x any) { *h = append(*h, x.(int64)) }
+
+// Pop implements heap.Interface.
+func (h *secHeap) Pop() any {
+	last := len(*h) - 1
+	sec := (*h)[last]
+	*h = (*h)[:last]
+	return sec
 }

@@ -84,9 +84,10 @@ type Options struct {
 	CheckpointEvery time.Duration
 	CheckpointBytes int64
 
-	// NearEntries bounds the entries (32 bytes each) that are loaded from the index
-	// into the near wheel at once. Messages that arrive for the next seconds come on top;
-	// those due within two seconds are refused while so many of them wait.
+	// NearEntries bounds the entries (32 bytes each) in the near wheel, which has what is
+	// due in the next 45 to 90 s. Seconds that do not fit are read from the index when they
+	// fire. Messages that come for a second when it is prepared, at most two seconds before
+	// its end, are on top; such messages are refused while so many of them wait.
 	NearEntries int
 	// FireBatch is the most entries in one journal batch, at most 65535.
 	FireBatch int

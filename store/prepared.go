@@ -20,24 +20,20 @@ const sortAside = 32 << 10
 
 // addSecond sorts a bucket and queues it behind the seconds before it.
 func (d *due) addSecond(b *bucket, sec int64) {
-	switch {
-	case b.stream != nil:
-		d.sort(b.arrivals)
-		d.addStream(delayindex.Merge(b.stream, &sliceIterator{rest: b.arrivals}), sec*1000)
-	case b.len() < sortAside:
+	if b.len() < sortAside {
 		p := prepared{buf: d.sort(b.entries())}
 		d.soon(p.buf)
 		d.prepared = append(d.prepared, p)
-	default:
-		p := prepared{fromMs: sec * 1000, sorting: b.len(), sorted: make(chan []delayindex.Entry, 1)}
-		go func() {
-			entries := b.entries()
-			delayindex.Sort(entries, nil)
-			d.soon(entries)
-			p.sorted <- entries
-		}()
-		d.prepared = append(d.prepared, p)
+		return
 	}
+	p := prepared{fromMs: sec * 1000, sorting: b.len(), sorted: make(chan []delayindex.Entry, 1)}
+	go func() {
+		entries := b.entries()
+		delayindex.Sort(entries, nil)
+		d.soon(entries)
+		p.sorted <- entries
+	}()
+	d.prepared = append(d.prepared, p)
 }
 
 // sort sorts a few entries in their place.
@@ -129,14 +125,3 @@ func (p *prepared) close() {
 		p.stream.close()
 	}
 }
-
-// sliceIterator serves sorted entries from memory.
-type sliceIterator struct{ rest []delayindex.Entry }
-
-func (it *sliceIterator) Next(dst []delayindex.Entry) (int, error) {
-	n := copy(dst, it.rest)
-	it.rest = it.rest[n:]
-	return n, nil
-}
-
-func (it *sliceIterator) Close() { it.rest = nil }

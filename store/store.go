@@ -123,7 +123,7 @@ func newStore(dir string, opts Options) *Store {
 		log:        opts.Logger,
 		clock:      opts.clock,
 		maxDelayMs: opts.MaxDelay.Milliseconds(),
-		near:       newNear(),
+		near:       newNear(opts.NearEntries),
 		cancels:    newCancels(),
 		stop:       make(chan struct{}),
 		failing:    make(chan struct{}),
