@@ -51,8 +51,8 @@ func (it *memIterator) Close() {
 
 var blockPool = sync.Pool{New: func() any { return new([blockBytes]byte) }}
 
-// runIterator yields the entries of a run in [from, to). It holds one block of
-// the file; the run belongs to the snapshot.
+// runIterator yields the entries of a run in [from, to). It holds a block of the
+// file while a part of it is left; the run belongs to the snapshot.
 type runIterator struct {
 	run      *run
 	from, to uint64
@@ -64,27 +64,33 @@ type runIterator struct {
 	err      error
 }
 
-// Next implements Iterator.
+// Next implements Iterator. It ends with the block, so whoever has room for a
+// block leaves nothing of it behind.
 func (it *runIterator) Next(dst []Entry) (int, error) {
-	n := 0
-	for n < len(dst) && it.ready() {
-		k := min(len(dst)-n, len(it.raw)/EntrySize)
-		decodeEntries(dst[n:n+k], it.raw)
-		it.raw = it.raw[k*EntrySize:]
-		n += k
-	}
-	if n == 0 {
+	if !it.ready() {
 		return 0, it.err
+	}
+	n := min(len(dst), len(it.raw)/EntrySize)
+	decodeEntries(dst[:n], it.raw)
+	it.raw = it.raw[n*EntrySize:]
+	if len(it.raw) == 0 {
+		it.release()
 	}
 	return n, nil
 }
 
 // Close implements Iterator.
 func (it *runIterator) Close() {
+	it.release()
+	it.raw, it.last, it.started = nil, true, true
+}
+
+// release gives the block back.
+func (it *runIterator) release() {
 	if it.buf != nil {
 		blockPool.Put(it.buf)
 	}
-	it.buf, it.raw, it.last, it.started = nil, nil, true, true
+	it.buf = nil
 }
 
 // ready makes sure that there are bytes to decode; false is the end or an error.
@@ -100,7 +106,6 @@ func (it *runIterator) ready() bool {
 
 func (it *runIterator) start() {
 	it.started = true
-	it.buf = blockPool.Get().(*[blockBytes]byte)
 	lo, _ := it.run.locate(it.from)
 	it.block = lo / blockEntries
 	it.last = lo >= it.run.info.Count
@@ -108,6 +113,9 @@ func (it *runIterator) start() {
 
 // load reads the next block and cuts it to the range.
 func (it *runIterator) load() {
+	if it.buf == nil {
+		it.buf = blockPool.Get().(*[blockBytes]byte)
+	}
 	raw, err := it.run.readBlock(it.block, it.buf)
 	if err != nil {
 		it.err, it.last = err, true

@@ -145,7 +145,30 @@ func (r *run) readBlock(i int64, buf *[blockBytes]byte) ([]byte, error) {
 	if runfile.Checksum(raw) != r.fences[i].crc {
 		return nil, r.damaged(at, ErrChecksum)
 	}
+	if !r.inOrder(i, raw) {
+		return nil, r.damaged(at, fmt.Errorf("%w: entries are not in the order of their fire times", ErrLayout))
+	}
 	return raw, nil
+}
+
+// inOrder reports whether the entries of block i fire one after the other, from
+// the time in the block table on and not after the next block. Merging relies on it.
+func (r *run) inOrder(i int64, raw []byte) bool {
+	last := r.fences[i].first
+	if encodedFire(raw, 0) != last {
+		return false
+	}
+	for at := range len(raw) / EntrySize {
+		fire := encodedFire(raw, at)
+		if fire < last {
+			return false
+		}
+		last = fire
+	}
+	if i+1 < int64(len(r.fences)) {
+		return last <= r.fences[i+1].first
+	}
+	return last == uint64(r.info.MaxFireMs)
 }
 
 func (r *run) readAt(b []byte, off int64) error {

@@ -77,7 +77,7 @@ func (s *Snapshot) Iter(fromMs, toMs int64) Iterator {
 		return emptyIterator{}
 	}
 	s.ref()
-	return &snapshotIterator{Iterator: Merge(s.sources(from, to)...), snapshot: s}
+	return &snapshotIterator{Iterator: mergeChain(s.sources(from, to)), snapshot: s}
 }
 
 // IterRuns is Iter over the runs alone, and of these only what pick accepts.
@@ -87,7 +87,7 @@ func (s *Snapshot) IterRuns(fromMs, toMs int64, pick func(*RunInfo) bool) Iterat
 		return emptyIterator{}
 	}
 	s.ref()
-	return &snapshotIterator{Iterator: Merge(s.runSources(from, to, pick)...), snapshot: s}
+	return &snapshotIterator{Iterator: mergeChain(s.runSources(from, to, pick)), snapshot: s}
 }
 
 // ref takes a reference for an iterator.
@@ -105,15 +105,16 @@ func (s *Snapshot) Second(sec int64) Iterator {
 	return s.Iter(sec*1000, (sec+1)*1000)
 }
 
-// sources returns an iterator for each part that may have entries in the range.
+// sources returns an iterator for each part that may have entries in the range,
+// in the order in which the entries arrived.
 func (s *Snapshot) sources(from, to uint64) []Iterator {
-	var its []Iterator
+	its := s.runSources(from, to, nil)
 	for i := range s.views {
 		if v := &s.views[i]; v.n > 0 {
 			its = append(its, &memIterator{view: v, from: from, to: to})
 		}
 	}
-	return append(its, s.runSources(from, to, nil)...)
+	return its
 }
 
 // runSources returns an iterator for each run that may have entries in the range
