@@ -32,6 +32,7 @@ import (
 //  3. The lanes, cut at the runs into tiles, several at a time. The records of a
 //     tile are met with the entries of its run, brought into the order of the log,
 //     and with what was sorted in step 2. (check_lane.go)
+//  4. The runs of the key index. (check_keys.go)
 //
 // So memory is bounded by the sorter, and the entries of as many runs as are
 // checked at once; of a run with more than runSlice entries a part at a time.
@@ -54,6 +55,7 @@ type check struct {
 	// allSlotsBad says that no file of a queue could be read.
 	allSlotsBad bool
 	lanes       map[uint8]bool // to look at: those on disk, in the MANIFEST, and referred to
+	keys        map[uint8][]*keyPiece
 
 	read     atomic.Int64 // bytes so far
 	progress *progress
@@ -69,7 +71,8 @@ type check struct {
 
 // checkTotals is what was seen.
 type checkTotals struct {
-	segments, cold, runs, queues   atomic.Int64
+	segments, cold, runs, keyRuns  atomic.Int64
+	queues                         atomic.Int64
 	records, pending, slots, fired atomic.Int64
 }
 
@@ -165,12 +168,16 @@ func (c *check) run(ctx context.Context) error {
 	for _, lane := range lanes {
 		c.lanes[lane] = true
 	}
+	c.keys = c.keyPieces()
 	c.progress.start(c.totalBytes(lanes))
 	if err := c.gather(ctx); err != nil {
 		return err
 	}
 	defer c.refs.close()
 	if err := c.checkLanes(ctx); err != nil {
+		return err
+	}
+	if err := c.checkKeys(ctx); err != nil {
 		return err
 	}
 	c.others()
@@ -235,6 +242,9 @@ func (c *check) totalBytes(lanes []uint8) int64 {
 		for _, r := range c.m.Runs[lane] {
 			total += r.Count * 32
 		}
+		for _, r := range c.m.KeyRuns[lane] {
+			total += r.Bytes()
+		}
 	}
 	for _, q := range c.m.Queues {
 		total += (q.Next - q.Min) * consumequeue.EntrySize
@@ -265,6 +275,7 @@ func (c *check) others() {
 	}
 	c.configFiles()
 	c.strays()
+	c.strayKeys()
 }
 
 func (c *check) configFiles() {

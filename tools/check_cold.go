@@ -105,6 +105,11 @@ func (k *tileCheck) coldRecords(f segmentFile, r *cold.File, lo, hi int64) error
 		lastMs = it.When
 		seg.sums.record(&it)
 		k.record(&it)
+		if k.keys != nil {
+			if payload, err := r.View(off, it.Size); err == nil {
+				k.keys.record(it.Loc, payload)
+			}
+		}
 		if !k.again {
 			k.l.c.count(commitlog.RecordHeaderSize + int64(it.Size))
 		}

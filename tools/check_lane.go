@@ -140,6 +140,7 @@ type tileCheck struct {
 	refs    *refCursor
 	failed  error
 	again   bool // another slice has seen these records already
+	keys    *keyTally
 
 	damage         []damagedRange
 	firings, slots []ref // scratch of record
@@ -346,6 +347,10 @@ func (k *tileCheck) runDamage(err error, off int64) error {
 
 // scan reads the tile's part of the log.
 func (k *tileCheck) scan() (err error) {
+	if !k.again {
+		k.keys = k.l.c.keyTally(k.t.lane)
+		defer func() { k.keys.flush() }()
+	}
 	if k.refs, err = k.l.c.refs.from(k.loc(k.t.from)); err != nil {
 		return err
 	}
@@ -402,8 +407,11 @@ func (k *tileCheck) file(f segmentFile, lo, hi int64, buf *[]byte) error {
 			}
 			at = fr.End
 			seg.sums.frame(&fr)
-			for it := range fr.Items() {
+			for it, payload := range fr.Items() {
 				k.record(&it)
+				if k.keys != nil {
+					k.keys.record(it.Loc, payload)
+				}
 			}
 			return errors.Join(k.failed, k.ctx.Err())
 		},
@@ -457,6 +465,7 @@ func (k *tileCheck) collect(d damagedRange) {
 		}
 	}))
 	k.damage = append(k.damage, d)
+	k.keys.unseen(d.from, d.to)
 }
 
 // reportDamage reports the pieces that could not be read.

@@ -133,9 +133,9 @@ func flip(t *testing.T, path string, at int64) {
 }
 
 // verdicts are the findings of verify.
-func verdicts(t *testing.T, dir string) (code int, out []map[string]any) {
+func verdicts(t *testing.T, dir string, flags ...string) (code int, out []map[string]any) {
 	t.Helper()
-	code, text, errs := runNow(t, "verify", dir, "--json")
+	code, text, errs := runNow(t, append([]string{"verify", dir, "--json"}, flags...)...)
 	require.NoError(t, json.Unmarshal([]byte(text), &out), errs)
 	return code, out
 }
@@ -275,7 +275,7 @@ func TestVerifyFindsNothingInAColdFileOfWhichAPartIsGivenBack(t *testing.T) {
 	clock := store.NewManualClock(start)
 	s, err := store.Open(dir, &store.Options{
 		SegmentSize: 64 << 10, DelaySegmentSize: 1 << 20, JournalSegmentSize: 1 << 20, FireBatch: 1024, Flush: commitlog.Async,
-		Clock: clock, EvacuateAfter: time.Hour, ScheduledRetention: time.Hour,
+		Clock: clock, EvacuateAfter: time.Hour, ScheduledRetention: time.Hour, Keys: broker.Keys,
 	})
 	require.NoError(t, err)
 	defer s.Close()
@@ -284,7 +284,7 @@ func TestVerifyFindsNothingInAColdFileOfWhichAPartIsGivenBack(t *testing.T) {
 	f := newFixture(t, "")
 	for i := range 8000 {
 		r := f.record(fmt.Sprintf("FAR%04d", i), true, start.Add(time.Duration(10+i%100)*24*time.Hour).UnixMilli())
-		_, err := s.Put(t.Context(), &store.Message{Queue: q, FireMs: r.When, Tag: r.Tag, Key: r.Key, Payload: r.Payload})
+		_, err := s.Put(t.Context(), &store.Message{Queue: q, FireMs: r.When, Tag: r.Tag, Key: r.Key, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil)})
 		require.NoError(t, err)
 	}
 	for day := 1; day < 100; day++ { // what fires late lives longer, and its file with it

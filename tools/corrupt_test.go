@@ -115,7 +115,7 @@ func TestVerifyOfAGoodStoreFindsNothing(t *testing.T) {
 	code, out, errs := run(t, "verify", dir)
 	require.Equal(t, ExitOK, code, out+errs)
 	require.Empty(t, out)
-	require.Contains(t, errs, "2 segments, 0 cold files, 1 runs, 1 queues; 7 records, 4 pending, 3 slots, 1 firings in the journal: nothing is wrong")
+	require.Contains(t, errs, "2 segments, 0 cold files, 1 runs, 2 key runs, 1 queues; 7 records, 4 pending, 3 slots, 1 firings in the journal: nothing is wrong")
 }
 
 // Disagreement between intact files is what checksums cannot find.

@@ -128,7 +128,7 @@ func (f *fixture) entry(key string, r *commitlog.Record) delayindex.Entry {
 }
 
 // makeFixture writes the whole store.
-func makeFixture(t failer, dir string) *fixture { return fixtureWith(t, dir, func(*fixture) {}) }
+func makeFixture(t failer, dir string) *fixture { return fixtureWith(t, dir, (*fixture).writeKeys) }
 
 // fixtureWith writes the whole store, and what more writes before the MANIFEST.
 func fixtureWith(t failer, dir string, more func(*fixture)) *fixture {
@@ -179,10 +179,20 @@ func (f *fixture) writeKeys() {
 func (f *fixture) writeKeyRun(lane uint8, end int64, keys ...string) {
 	var entries []keyindex.Entry
 	for _, key := range keys {
-		for _, k := range []string{key, "k-" + key} {
-			entries = append(entries, keyindex.Entry{Hash: broker.KeyHash("orders", k), Loc: uint64(f.locs[key])})
-		}
+		entries = append(entries, f.keysAt(key)...)
 	}
+	f.writeKeyEntries(lane, end, entries)
+}
+
+// keysAt are the entries of a message.
+func (f *fixture) keysAt(key string) (out []keyindex.Entry) {
+	for _, k := range []string{key, "k-" + key} {
+		out = append(out, keyindex.Entry{Hash: broker.KeyHash("orders", k), Loc: uint64(f.locs[key])})
+	}
+	return out
+}
+
+func (f *fixture) writeKeyEntries(lane uint8, end int64, entries []keyindex.Entry) {
 	x, _, err := keyindex.Open(filepath.Join(f.dir, store.KeysDir, strconv.Itoa(int(lane))), nil, 0, &keyindex.Options{Lane: lane})
 	require.NoError(f.t, err)
 	x.Add(entries, end)

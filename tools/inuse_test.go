@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/server/broker"
 	"github.com/duelog/duelog/store"
 )
 
@@ -18,6 +19,7 @@ func smallStore(t *testing.T, dir string) *store.Store {
 	s, err := store.Open(dir, &store.Options{
 		SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, Flush: commitlog.Async,
 		Retention: 100 * time.Millisecond, ScheduledRetention: 100 * time.Millisecond, CheckpointEvery: time.Millisecond, MemtableEntries: 200,
+		Keys: broker.Keys,
 	})
 	require.NoError(t, err)
 	return s
@@ -64,8 +66,10 @@ func recycled(t *testing.T, dir string) bool {
 // putUntil puts messages that are due now, soon, and much later, until ctx ends.
 func putUntil(ctx context.Context, s *store.Store, q *store.Queue) error {
 	delays := []time.Duration{0, 0, 20 * time.Millisecond, 300 * time.Millisecond, 3 * time.Hour, 30 * time.Hour}
+	f := newFixture(nil, "")
 	for i := 0; ctx.Err() == nil; i++ {
-		m := store.Message{Queue: q, Payload: fmt.Appendf(nil, "message %d", i), FireMs: time.Now().Add(delays[i%len(delays)]).UnixMilli()}
+		r := f.record(fmt.Sprintf("M%d", i), false, 0)
+		m := store.Message{Queue: q, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil), FireMs: time.Now().Add(delays[i%len(delays)]).UnixMilli()}
 		if _, err := s.Put(context.WithoutCancel(ctx), &m); err != nil {
 			return err
 		}

@@ -18,7 +18,8 @@ func verifyCommand(e *env) *cobra.Command {
 		Short: "Check every byte of a store, and that its files agree",
 		Long: `Read all files of a store once and check that they are what was written and agree with
 each other: checksums, the tiling of the lanes by runs, index against log and cold files,
-these against journal and queues, the figures of segments, retention, files that belong to nobody.
+these against journal and queues, the key index against the keys of all messages, the
+figures of segments, retention, files that belong to nobody.
 
 It only reads, and may be run on a store in use. A finding names file and offset, what is
 lost, and the next step. Its severity is "lost" (something acknowledged cannot be read or
@@ -85,7 +86,7 @@ func (c *check) summary(took time.Duration) {
 	}
 	t := &c.totals
 	rate := float64(c.read.Load()) / max(took.Seconds(), 1e-3)
-	c.e.note("%d segments, %d cold files, %d runs, %d queues; %d records, %d pending, %d slots, %d firings in the journal: %s (%s in %s, %s/s)",
-		t.segments.Load(), t.cold.Load(), t.runs.Load(), t.queues.Load(), t.records.Load(), t.pending.Load(), t.slots.Load(), t.fired.Load(), verdict,
+	c.e.note("%d segments, %d cold files, %d runs, %d key runs, %d queues; %d records, %d pending, %d slots, %d firings in the journal: %s (%s in %s, %s/s)",
+		t.segments.Load(), t.cold.Load(), t.runs.Load(), t.keyRuns.Load(), t.queues.Load(), t.records.Load(), t.pending.Load(), t.slots.Load(), t.fired.Load(), verdict,
 		humanText(byteCount(c.read.Load())), took.Round(time.Millisecond), humanText(byteCount(rate)))
 }
