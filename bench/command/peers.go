@@ -14,6 +14,7 @@ import (
 func versus(n int64) []bench.Workload {
 	return []bench.Workload{
 		&bench.Send{N: n, Mix: bench.MixHalfHour},
+		&bench.Send{N: n, Mix: bench.MixHalfHour, Flow: bench.Flow{Batch: batchMessages}},
 		&bench.Fire{N: n, Within: 10 * time.Second},
 		&bench.Fire{N: n, Within: time.Second},
 		&bench.Lateness{For: 20 * time.Second},
@@ -25,8 +26,11 @@ func versus(n int64) []bench.Workload {
 const (
 	// paceMessages are sent to learn how fast a system is.
 	paceMessages = 10_000
+	// batchMessages share a request, a pipeline or a commit where all systems are
+	// to have the same; the default is what suits each.
+	batchMessages = 500
 	// patience is how long publishing the messages of one run may take.
-	patience = time.Minute
+	patience = 15 * time.Second
 )
 
 // contest runs the comparison on all targets in turns. A system that is too slow
