@@ -35,9 +35,9 @@ type producerSide struct {
 	acks      sync.Pool // of *ack
 }
 
-// maxKeptRecord is the largest scratch a pooled recorder keeps; a larger one was
-// for a rare message.
-const maxKeptRecord = 256 << 10
+// maxKeptRecord is the largest scratch a pooled recorder keeps: that of a batch of
+// 1 MiB, which is what clients collect. A larger one was for a rare message.
+const maxKeptRecord = 2 << 20
 
 func newProducerSide(b *Broker) (*producerSide, error) {
 	p := &producerSide{maxDelay: b.opts.MaxDelay}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -45,16 +46,33 @@ func (b *Broker) batchSend(c *remoting.Conn, cmd *remoting.Command, r *recorder)
 	return nil
 }
 
-// draftBatch builds the records of all messages of a batch.
-func (b *Broker) draftBatch(c *remoting.Conn, cmd *remoting.Command, r *recorder, topic *Topic, queueID int32) ([]store.Message, *refusal) {
-	var drafts []store.Message
-	for item, err := range message.Batch(cmd.Body) {
+// recordExtra is about what a record has beyond the body and the properties that
+// its producer sent.
+const recordExtra = 256
+
+// checkBatch counts the messages of a batch, or refuses it.
+func (b *Broker) checkBatch(body []byte) (n int, _ *refusal) {
+	for item, err := range message.Batch(body) {
 		if err != nil {
-			return nil, refuse(remoting.RespMessageIllegal, "bad_batch", "the message is illegal, %v", err)
+			return 0, refuse(remoting.RespMessageIllegal, "bad_batch", "the message is illegal, %v", err)
 		}
 		if ref := checkBody(item.Body, b.opts.MaxMessageSize); ref != nil {
-			return nil, ref
+			return 0, ref
 		}
+		n++
+	}
+	return n, nil
+}
+
+// draftBatch builds the records of all messages of a batch.
+func (b *Broker) draftBatch(c *remoting.Conn, cmd *remoting.Command, r *recorder, topic *Topic, queueID int32) ([]store.Message, *refusal) {
+	n, ref := b.checkBatch(cmd.Body)
+	if ref != nil {
+		return nil, ref
+	}
+	r.buf = slices.Grow(r.buf, len(cmd.Body)+n*recordExtra)
+	drafts := make([]store.Message, 0, n)
+	for item := range message.Batch(cmd.Body) {
 		r.fromSender(c)
 		r.msg.Flag, r.msg.Body = item.Flag, item.Body
 		r.info.scan(item.Properties)
