@@ -50,7 +50,7 @@ func newDispatcher(s *Store, m mark, lastMs int64) *dispatcher {
 	d.due = newDue(d.topicOf, &m)
 	d.due.setParkMax(s.opts.parkMax)
 	d.due.backlog.quantum = s.opts.quantum
-	d.due.soon = s.prefetchSoon
+	d.due.soon = s.prefetch.soon
 	d.pace.perSecond = s.opts.FireRate
 	d.due.heavyMs = lastMs
 	d.cover()
@@ -153,7 +153,7 @@ func (d *dispatcher) drain(now int64) {
 		window()
 	}
 	for _, next := range seconds {
-		next.add(d.due)
+		d.addSecond(next)
 	}
 }
 
@@ -164,12 +164,13 @@ type nextSecond struct {
 	snaps []*delayindex.Snapshot // where it is streamed from; nil when it is in b
 }
 
-func (x *nextSecond) add(d *due) {
+func (d *dispatcher) addSecond(x nextSecond) {
 	if x.snaps == nil {
-		d.addSecond(x.b, x.sec)
+		d.due.addSecond(x.b, x.sec)
 		return
 	}
-	d.addStream(mergeSnapshots(x.snaps, x.sec*1000, x.sec*1000+1000), x.sec*1000)
+	it := mergeSnapshots(x.snaps, x.sec*1000, x.sec*1000+1000)
+	d.due.addStream(&prefetchAhead{Iterator: it, p: d.s.prefetch}, x.sec*1000)
 }
 
 // nextSecondsLocked takes what is to be prepared at present from the wheel, as far as

@@ -8,8 +8,9 @@ import (
 
 const (
 	streamBlock = 4096
-	// pumpBlocks is how many blocks a pump has: 512 KiB.
-	pumpBlocks = 4
+	// pumpBlocks is how many blocks a pump has: 2 MiB, so that it is some ten
+	// milliseconds ahead and bodies can be asked for.
+	pumpBlocks = 16
 )
 
 // pump reads an iterator ahead on a goroutine of its own, so that who fires does

@@ -14,7 +14,6 @@ import (
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/segment"
 	"github.com/duelog/duelog/consumequeue"
-	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/internal/durable"
 )
 
@@ -71,7 +70,7 @@ type Store struct {
 	stop       chan struct{}
 	loaderKick chan struct{}
 	keeperKick chan struct{}
-	prefetch   chan []delayindex.Entry // prepared seconds whose bodies may not be in memory
+	prefetch   *prefetcher
 	keysKick   chan struct{}
 	wg         sync.WaitGroup
 }
@@ -129,7 +128,6 @@ func newStore(dir string, opts Options) *Store {
 		failing:    make(chan struct{}),
 		loaderKick: make(chan struct{}, 1),
 		keeperKick: make(chan struct{}, 1),
-		prefetch:   make(chan []delayindex.Entry, prefetchQueue),
 		keysKick:   make(chan struct{}, 1),
 	}
 	switch {
@@ -140,6 +138,7 @@ func newStore(dir string, opts Options) *Store {
 		s.clock = newClock()
 	}
 	s.compactor = newCompactor(s)
+	s.prefetch = newPrefetcher(s)
 	s.registry = newRegistry(s)
 	s.busy = newBusy()
 	s.metrics = newMetrics(s)
@@ -170,7 +169,7 @@ func (s *Store) open() error {
 	s.wg.Add(6)
 	go d.run()
 	go s.tendKeys()
-	go s.prefetchBodies()
+	go s.prefetch.run()
 	go s.load()
 	go s.keep()
 	go s.compact()

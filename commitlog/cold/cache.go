@@ -44,6 +44,13 @@ func newCache(maxBytes int64, reads int) *cache {
 	}
 }
 
+// has reports whether a block is here or on its way.
+func (c *cache) has(key blockKey) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.blocks[key] != nil || c.loads[key] != nil
+}
+
 // get returns the block, which read brings if it is not here. At most as many
 // reads run at once as there are slots. An error is not kept.
 func (c *cache) get(key blockKey, read func() ([]byte, error)) ([]byte, error) {

@@ -17,6 +17,8 @@
 //     overlap.
 //   - Damage costs the records of the blocks it touches. Block table and footer
 //     are a shortcut: without them the blocks are found by their own headers.
+//   - Prefetch brings what will be wanted into the page cache, and only that: to decode
+//     it ahead would take a block of memory for each message that is wanted.
 //   - Reading is bounded: Options.Reads files reads at a time, Options.CacheBytes
 //     of decoded blocks, and records of one block that are wanted at the same time
 //     cost one read and one decode.
