@@ -91,6 +91,16 @@ func (m *Manifest) Moved(fireMs int64, loc commitlog.Loc) bool {
 	return false
 }
 
+// MovedFrom is the fire time from which on the messages of the segment of FarLane at
+// base have moved to a cold file, and false if none have.
+func (m *Manifest) MovedFrom(base int64) (fireMs int64, ok bool) {
+	c, ok := m.cuts[base]
+	return c.ms, ok
+}
+
+// Behind is how many queues are behind the others, because their topics have a backlog.
+func (m *Manifest) Behind() int { return len(m.mark.since) }
+
 // ReadManifest reads the MANIFEST of the store in dir, which another process
 // may have open: the file is read at once and taken as of that moment. It locks
 // and changes nothing. A missing one is fs.ErrNotExist, damage a

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -24,7 +25,12 @@ const coldMessages = 1200
 func coldStore(t *testing.T) (dir string, m *store.Manifest) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "store")
-	start := time.Now()
+	return dir, makeCold(t, dir, time.Now(), coldMessages)
+}
+
+// makeCold is coldStore at dir, as of start.
+func makeCold(t failer, dir string, start time.Time, messages int) *store.Manifest {
+	ctx := context.Background()
 	clock := store.NewManualClock(start)
 	s, err := store.Open(dir, &store.Options{
 		SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, Flush: commitlog.Async,
@@ -34,20 +40,20 @@ func coldStore(t *testing.T) (dir string, m *store.Manifest) {
 	q, err := s.Queue("orders", 0)
 	require.NoError(t, err)
 	f := newFixture(t, "")
-	for i := range coldMessages {
+	for i := range messages {
 		fire := start.Add(time.Duration(30+i*7919%170) * 24 * time.Hour).UnixMilli()
 		r := f.record(fmt.Sprintf("FAR%04d", i), true, fire)
-		_, err := s.Put(t.Context(), &store.Message{Queue: q, FireMs: fire, Tag: r.Tag, Key: r.Key, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil)})
+		_, err := s.Put(ctx, &store.Message{Queue: q, FireMs: fire, Tag: r.Tag, Key: r.Key, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil)})
 		require.NoError(t, err)
 	}
 	clock.Advance(start.Add(2 * time.Hour))
-	require.NoError(t, s.Settle(t.Context()))
-	require.NoError(t, s.Maintain(t.Context()))
+	require.NoError(t, s.Settle(ctx))
+	require.NoError(t, s.Maintain(ctx))
 	require.NoError(t, s.Close())
-	m, err = store.ReadManifest(dir)
+	m, err := store.ReadManifest(dir)
 	require.NoError(t, err)
-	require.Greater(t, len(m.Cold), 1)
-	return dir, m
+	require.NotEmpty(t, m.Cold)
+	return m
 }
 
 // exported reads the messages of an export: due, id and body of each.

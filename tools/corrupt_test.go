@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -152,10 +153,13 @@ func TestVerifyFindsFilesThatDisagree(t *testing.T) {
 
 // The same store with everything a verb may print, so that none panics on damage.
 func TestInspectAndVerifySurviveAnyDamage(t *testing.T) {
-	f := makeFixture(t, t.TempDir())
+	from := t.TempDir()
+	makeFixture(t, from)
+	cold := t.TempDir()
+	makeCold(t, cold, time.UnixMilli(fixtureStart), 400)
 	for seed := range uint64(8) {
 		dir := filepath.Join(t.TempDir(), "store")
-		require.NoError(t, os.CopyFS(dir, os.DirFS(f.dir)))
+		require.NoError(t, os.CopyFS(dir, os.DirFS([]string{from, cold}[seed%2])))
 		rng := rand.New(rand.NewPCG(seed, 1))
 		for _, name := range filesOf(t, dir) {
 			path := filepath.Join(dir, name)
@@ -171,7 +175,9 @@ func TestInspectAndVerifySurviveAnyDamage(t *testing.T) {
 		for _, verb := range [][]string{
 			{"verify"},
 			{"inspect", "segment"},
+			{"inspect", "cold"},
 			{"inspect", "run"},
+			{"inspect", "keys"},
 			{"inspect", "journal"},
 			{"inspect", "queue"},
 			{"inspect", "checkpoint"},

@@ -25,6 +25,7 @@ type dump struct {
 	names queueNames
 	file  string
 	bad   bool // something did not check
+	flat  bool // fields have no offsets of their own
 }
 
 func (e *env) dump(body string, names queueNames) *dump {
@@ -35,7 +36,11 @@ func (e *env) dump(body string, names queueNames) *dump {
 // begins in the thing, and its value, and so on.
 func (d *dump) put(off int64, kind string, fields ...any) {
 	for i := 0; i+2 < len(fields); i += 3 {
-		d.t.row(d.file, off+int64(fields[i+1].(int)), kind, fields[i], fields[i+2])
+		at := off
+		if !d.flat {
+			at += int64(fields[i+1].(int))
+		}
+		d.t.row(d.file, at, kind, fields[i], fields[i+2])
 	}
 }
 
@@ -79,7 +84,10 @@ func (d *dump) record(off int64, it *commitlog.Item, payload []byte) {
 		d.put(off, "record", "slot", 18, it.When)
 	}
 	d.put(off, "record", "loc", commitlog.RecordHeaderSize, it.Loc.String())
-	d.payload(off+commitlog.RecordHeaderSize, payload)
+	if !d.flat {
+		off += commitlog.RecordHeaderSize
+	}
+	d.payload(off, payload)
 }
 
 // payload prints a record's payload: a stored RocketMQ message, or opaque bytes.

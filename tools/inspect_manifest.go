@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/store"
 )
 
@@ -13,8 +14,11 @@ func inspectManifest(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "manifest STORE",
 		Short: "The catalog: files, queues and the checkpoint of a store",
-		Long: `Show what the MANIFEST says: the segments and runs that belong to the store, the queues
-with their numbers, and the point where recovery would start.
+		Long: `Show what the MANIFEST says: the segments, cold files and runs that belong to the store, the
+queues with their numbers, and the point where recovery would start. Of a segment it tells
+how much was given back to the file system (given_back), and from which fire time on its
+messages have moved to a cold file (moved_from); of a cold file how much of its stream is
+dead (dead_bytes) and until when it must be kept (keep).
 
 With --history show instead each operation in the file, in order, field by field with
 its byte offset.`,
@@ -30,6 +34,16 @@ its byte offset.`,
 	}
 	cmd.Flags().BoolVar(&history, "history", false, "every operation, field by field")
 	return cmd
+}
+
+// givenBackIn is how many bytes of a segment the store gave back.
+func givenBackIn(m *store.Manifest, lane uint8, s *commitlog.SegmentInfo) (bytes int64) {
+	for _, r := range m.GivenBack[lane] {
+		if r.From >= s.Base && r.From < s.End {
+			bytes += r.To - r.From
+		}
+	}
+	return bytes
 }
 
 // manifestHistory prints the operations of the MANIFEST as an annotated dump.
@@ -76,6 +90,9 @@ func (e *env) manifestState(dir string) error {
 	for lane, upTo := range m.Absorbed {
 		put("checkpoint", lane, "mark", "absorbed", upTo)
 	}
+	if n := m.Behind(); n > 0 {
+		put("checkpoint", nil, "mark", "queues_behind", n)
+	}
 	put("checkpoint", nil, "replay", "journal", m.ReplayJournal, "lane0", m.ReplayLane0)
 	for _, q := range m.Queues {
 		put("queue", nil, q.Topic, "queue", q.Num, "id", q.ID, "min", q.Min, "next", q.Next)
@@ -84,12 +101,30 @@ func (e *env) manifestState(dir string) error {
 		for _, s := range m.Segments[uint8(lane)] {
 			put("segment", lane, segmentPath(uint8(lane), s.Base), "end", s.End, "sealed", s.Sealed, "records", s.Records,
 				"max_stored", ms(s.MaxStoreMs), "max_fire", ms(s.MaxFireMs), "created", ms(s.CreatedMs), "last_stored", ms(s.LastStoreMs))
+			if given := givenBackIn(m, uint8(lane), &s); given > 0 {
+				put("segment", lane, segmentPath(uint8(lane), s.Base), "given_back", byteCount(given))
+			}
+			if at, cut := m.MovedFrom(s.Base); cut && uint8(lane) == store.FarLane {
+				put("segment", lane, segmentPath(uint8(lane), s.Base), "moved_from", ms(at))
+			}
+		}
+		if isCold(uint8(lane)) {
+			for _, x := range m.Cold {
+				put("cold", lane, segmentPath(uint8(lane), x.Base), "bytes", x.Size, "file_bytes", x.FileSize, "records", x.Records,
+					"min_fire", ms(x.MinFireMs), "max_fire", ms(x.MaxFireMs), "dead_bytes", x.DeadTo, "keep", ms(x.KeepMs))
+			}
 		}
 		if upTo, ok := m.IndexedUpTo[uint8(lane)]; ok {
 			put("index", lane, "lane", "indexed_up_to", upTo)
 		}
 		for _, r := range m.Runs[uint8(lane)] {
 			put("run", lane, runPath(uint8(lane), r), "entries", r.Count, "min_fire", ms(r.MinFireMs), "max_fire", ms(r.MaxFireMs))
+		}
+		if upTo, ok := m.KeysUpTo[uint8(lane)]; ok {
+			put("keys", lane, "lane", "keys_up_to", upTo)
+		}
+		for _, r := range m.KeyRuns[uint8(lane)] {
+			put("key-run", lane, keyPath(uint8(lane), r), "entries", r.Count)
 		}
 	}
 	return t.close()

@@ -37,6 +37,9 @@ func (e *env) dumpRuns(arg string, sp *span) error {
 	if err != nil {
 		return err
 	}
+	if filepath.Ext(t.file) == ".keys" {
+		return hint(usagef("%s is a run of the key index", t.file), "duelogctl inspect keys %s", t.file)
+	}
 	paths := []string{t.file}
 	if t.file == "" {
 		paths = paths[:0]

@@ -145,6 +145,9 @@ func oneSegment(path string, lane int) (segmentFile, error) {
 		}
 		lane = int(n)
 	}
+	if isCold(uint8(lane)) {
+		return segmentFile{}, hint(usagef("%s is a cold file", path), "duelogctl inspect cold %s", path)
+	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return segmentFile{}, fmt.Errorf("look into segment: %w", err)

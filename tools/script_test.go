@@ -21,6 +21,7 @@ import (
 //	mkfixture DIR [keys]
 //	                 the store of fixture_test.go, the same byte for byte each time but for
 //	                 when its runs were made; with a key index if asked for
+//	mkcold DIR       a store with messages in one cold file, the same each time
 //	overwrite FILE OFFSET TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -33,6 +34,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mkstore":   mkstore,
 			"overwrite": overwrite,
+			"mkcold": func(ts *testscript.TestScript, _ bool, args []string) {
+				makeCold(scriptFailer{ts}, ts.MkAbs(args[0]), time.UnixMilli(fixtureStart), 500)
+			},
 			"mkfixture": func(ts *testscript.TestScript, _ bool, args []string) {
 				more := func(*fixture) {}
 				if len(args) > 1 {

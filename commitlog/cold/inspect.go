@@ -8,6 +8,12 @@ import (
 	"github.com/duelog/duelog/commitlog"
 )
 
+// Sizes of what a file is made of, in bytes, for programs that show one.
+const (
+	BlockHeaderSize = blockHeaderSize
+	TableEntrySize  = tableEntrySize
+)
+
 // Layout is what header and footer of a file say.
 type Layout struct {
 	Lane      uint8
