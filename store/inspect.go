@@ -42,6 +42,7 @@ type Manifest struct {
 	Segments    map[uint8][]commitlog.SegmentInfo // by lane, ascending; JournalLane is the journal
 	GivenBack   map[uint8][]commitlog.Range       // by lane, ascending: holes in segments
 	Cold        []cold.Info                       // files of ColdLane, ascending
+	Cuts        []SegmentCut                      // segments of FarLane of which a part has moved to a cold file
 	Runs        map[uint8][]delayindex.RunInfo    // by lane, ascending
 	IndexedUpTo map[uint8]int64                   // lane offset before which every entry is in a run or done
 	KeyRuns     map[uint8][]keyindex.RunInfo      // of the key index, by lane, ascending; see KeysUpTo
@@ -54,9 +55,12 @@ type Manifest struct {
 	ReplayJournal int64   // J: the queues' files have all that the journal before it fired
 	ReplayLane0   int64   // C: and all of lane 0 before it
 
-	mark mark                 // all of it
-	cuts map[int64]segmentCut // by base, in the far lane
+	mark mark // all of it
 }
+
+// SegmentCut says that the messages of the segment [Base, End) of FarLane that fire at
+// FireMs or later live in the cold file with that base.
+type SegmentCut struct{ Base, End, FireMs int64 }
 
 // ManifestQueue is a queue as the MANIFEST knows it: its number in records,
 // entries and the journal, and the slots that its files held at the checkpoint.
@@ -83,9 +87,9 @@ func (m *Manifest) Covers(e *delayindex.Entry) bool {
 // Moved reports whether the message that lies at loc in a segment, and fires at
 // fireMs, lives in a cold file: neither the index nor anybody else means that place.
 func (m *Manifest) Moved(fireMs int64, loc commitlog.Loc) bool {
-	for base, c := range m.cuts {
-		if off := loc.Offset(); loc.Lane() == farLane && base <= off && off < c.end {
-			return fireMs >= c.ms
+	for _, c := range m.Cuts {
+		if off := loc.Offset(); loc.Lane() == farLane && c.Base <= off && off < c.End {
+			return fireMs >= c.FireMs
 		}
 	}
 	return false
@@ -94,8 +98,12 @@ func (m *Manifest) Moved(fireMs int64, loc commitlog.Loc) bool {
 // MovedFrom is the fire time from which on the messages of the segment of FarLane at
 // base have moved to a cold file, and false if none have.
 func (m *Manifest) MovedFrom(base int64) (fireMs int64, ok bool) {
-	c, ok := m.cuts[base]
-	return c.ms, ok
+	for _, c := range m.Cuts {
+		if c.Base == base {
+			return c.FireMs, true
+		}
+	}
+	return 0, false
 }
 
 // Behind is how many queues are behind the others, because their topics have a backlog.
@@ -140,7 +148,7 @@ func (st *catalogState) export() *Manifest {
 		Segments: map[uint8][]commitlog.SegmentInfo{}, KeyRuns: map[uint8][]keyindex.RunInfo{}, KeysUpTo: map[uint8]int64{}, GivenBack: map[uint8][]commitlog.Range{}, Cold: st.coldFiles(), Runs: st.runs, IndexedUpTo: st.indexed, NextQueue: st.nextQueue,
 		FiredMs: st.mark.firedMs, Absorbed: st.mark.absorbed[:],
 		ReplayJournal: st.replay.journal, ReplayLane0: st.replay.lane0,
-		mark: st.mark, cuts: st.cuts,
+		mark: st.mark,
 	}
 	for lane := range st.segments {
 		m.Segments[lane] = st.laneSegments(lane)
@@ -151,6 +159,10 @@ func (st *catalogState) export() *Manifest {
 	for lane, k := range st.keys {
 		m.KeyRuns[lane], m.KeysUpTo[lane] = k.runs, max(k.upTo, 0)
 	}
+	for base, c := range st.cuts {
+		m.Cuts = append(m.Cuts, SegmentCut{Base: base, End: c.end, FireMs: c.ms})
+	}
+	slices.SortFunc(m.Cuts, func(a, b SegmentCut) int { return cmp.Compare(a.Base, b.Base) })
 	for id, q := range st.queues {
 		m.Queues = append(m.Queues, ManifestQueue{ID: id, Topic: q.key.topic, Num: q.key.num, Min: q.min, Next: q.next})
 	}
@@ -212,8 +224,8 @@ func (m *Manifest) state() *catalogState {
 	for _, info := range m.Cold {
 		st.cold[info.Base] = info
 	}
-	for base, c := range m.cuts {
-		st.putCut(base, c)
+	for _, c := range m.Cuts {
+		st.putCut(c.Base, segmentCut{end: c.End, ms: c.FireMs})
 	}
 	for lane, runs := range m.Runs {
 		for _, r := range runs {

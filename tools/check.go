@@ -258,9 +258,6 @@ func (c *check) count(bytes int64) {
 
 // repairHint is the next step for what only repair can make good.
 func (c *check) repairHint() string {
-	if c.m != nil && len(c.m.Cold) > 0 { // repair refuses it
-		return fmt.Sprintf("duelogctl export %s --file FILE, which saves what waits and can be read", c.dir)
-	}
 	return fmt.Sprintf("duelogctl repair %s --out COPY", c.dir)
 }
 

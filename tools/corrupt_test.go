@@ -156,7 +156,7 @@ func TestInspectAndVerifySurviveAnyDamage(t *testing.T) {
 	from := t.TempDir()
 	makeFixture(t, from)
 	cold := t.TempDir()
-	makeCold(t, cold, time.UnixMilli(fixtureStart), 400)
+	makeCold(t, cold, time.UnixMilli(fixtureStart), 2*time.Hour, 400)
 	for seed := range uint64(8) {
 		dir := filepath.Join(t.TempDir(), "store")
 		require.NoError(t, os.CopyFS(dir, os.DirFS([]string{from, cold}[seed%2])))

@@ -158,10 +158,6 @@ func (r *repair) checkSource() error {
 	if _, err := os.Stat(filepath.Join(r.dir, store.LogDir)); err != nil {
 		return noStore(r.dir, err)
 	}
-	if names, err := coldNames(r.dir); err != nil || len(names) > 0 {
-		return hint(errors.Join(fmt.Errorf("%s has cold files, which repair cannot copy yet", r.dir), err),
-			"restore a backup of the whole directory; duelogctl verify %s tells what is damaged, duelogctl export %s saves what waits", r.dir, r.dir)
-	}
 	return hint(store.InUse(r.dir), "stop the broker; duelogctl verify %s can look at a store in use", r.dir)
 }
 
@@ -201,7 +197,11 @@ func (r *repair) copy(ctx context.Context) error {
 	}
 	g, lanesCtx := errgroup.WithContext(ctx)
 	for _, lane := range lanes {
-		g.Go(func() error { return r.copyLane(lanesCtx, lane) })
+		if isCold(lane) {
+			g.Go(func() error { return r.copyCold(lanesCtx) })
+		} else {
+			g.Go(func() error { return r.copyLane(lanesCtx, lane) })
+		}
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -221,7 +221,7 @@ func (r *repair) writeManifest() error {
 		}
 	}
 	r.made.ReplayLane0 = r.made.IndexedUpTo[0]
-	r.made.FiredMs = r.e.now().UnixMilli()
+	r.made.FiredMs = max(r.m.FiredMs, r.e.now().UnixMilli()) // this machine's clock may be behind
 	if r.minFireMs > 0 {
 		r.made.FiredMs = min(r.made.FiredMs, r.minFireMs-1)
 	}

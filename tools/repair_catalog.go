@@ -24,7 +24,7 @@ func (r *repair) catalog(ctx context.Context) error {
 	switch {
 	case err == nil && !r.endLost:
 		r.use(m)
-		return nil
+		return r.findCold(false, nil)
 	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged):
 		return manifestHint(r.dir, err)
 	}
@@ -34,6 +34,7 @@ func (r *repair) catalog(ctx context.Context) error {
 	}
 	r.e.note("the MANIFEST is lost: %d of its edits can be read; the queues are found out from the messages", intact)
 	// Of what was written at different moments only the queues' names hold.
+	hints := m.Cold
 	r.use(&store.Manifest{
 		Path: m.Path, Segments: map[uint8][]commitlog.SegmentInfo{}, GivenBack: map[uint8][]commitlog.Range{},
 		Queues: m.Queues, NextQueue: m.NextQueue, Absorbed: make([]int64, len(m.Absorbed)),
@@ -41,7 +42,7 @@ func (r *repair) catalog(ctx context.Context) error {
 	for i := range r.m.Queues {
 		r.m.Queues[i].Min, r.m.Queues[i].Next = 0, 0
 	}
-	if err := r.findQueues(ctx); err != nil {
+	if err := errors.Join(r.findCold(true, hints), r.findQueues(ctx)); err != nil {
 		return err
 	}
 	return r.extents()
@@ -80,10 +81,13 @@ func (r *repair) findQueues(ctx context.Context) error {
 	return nil
 }
 
-// eachRecord visits the records in all intact frames of all lanes.
+// eachRecord visits the records in all intact frames and blocks of all lanes.
 func (r *repair) eachRecord(ctx context.Context, visit func(*commitlog.Item, []byte) error) error {
 	lanes, err := listLanes(r.dir, r.m)
 	if err != nil {
+		return err
+	}
+	if err := r.eachCold(ctx, visit); err != nil {
 		return err
 	}
 	var buf []byte

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
 	"github.com/duelog/duelog/internal/durable"
+	"github.com/duelog/duelog/store"
 )
 
 const (
@@ -27,9 +28,8 @@ const (
 
 // laneCopy writes one lane of the copy.
 type laneCopy struct {
-	r     *repair
+	laneRefs
 	ctx   context.Context
-	lane  uint8
 	index *delayindex.Index
 	batch []delayindex.Entry
 	added int   // entries since the last run
@@ -37,7 +37,6 @@ type laneCopy struct {
 	end   int64
 	last  int64 // store time of the last frame
 
-	refs *refCursor
 	path string // of the original's segment
 	out  *segmentWriter
 	info commitlog.SegmentInfo
@@ -45,23 +44,46 @@ type laneCopy struct {
 }
 
 func (r *repair) copyLane(ctx context.Context, lane uint8) (err error) {
-	c := &laneCopy{r: r, ctx: ctx, lane: lane}
-	files, err := listSegmentsUsed(r.dir, r.m, lane, holdsFrame)
+	c := &laneCopy{laneRefs: laneRefs{r: r, lane: lane}, ctx: ctx}
+	c.keyAt = c.rawKey
+	files, err := r.segmentFiles(lane)
 	if err != nil {
 		return err
 	}
-	if len(files) == 0 {
-		return nil
+	if err := c.open(); err != nil {
+		return err
 	}
-	dir := filepath.Join(r.out, filepath.Dir(runPath(lane, delayindex.RunInfo{})))
-	if c.index, err = delayindex.Open(dir, nil, 0, &delayindex.Options{Lane: lane}); err != nil {
+	if len(files) > 0 {
+		if err := c.segments(files); err != nil {
+			return err
+		}
+	}
+	if err := c.missingTo(c.end, maxOffset); err != nil {
+		return err
+	}
+	return c.rest()
+}
+
+// segmentFiles lists the segments to be copied: not those whose messages have moved to
+// cold files, and which a crash kept from being deleted.
+func (r *repair) segmentFiles(lane uint8) ([]segmentFile, error) {
+	files, err := listSegmentsUsed(r.dir, r.m, lane, holdsFrame)
+	return slices.DeleteFunc(files, func(f segmentFile) bool {
+		_, moved := coldAt(r.m, f.base)
+		_, cut := r.m.MovedFrom(f.base)
+		return lane == store.FarLane && moved && !cut && !isRegistered(r.m, &f)
+	}), err
+}
+
+// segments copies the segments of the lane and ends it.
+func (c *laneCopy) segments(files []segmentFile) (err error) {
+	dir := filepath.Join(c.r.out, filepath.Dir(runPath(c.lane, delayindex.RunInfo{})))
+	if c.index, err = delayindex.Open(dir, nil, 0, &delayindex.Options{Lane: c.lane}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.index.Close()) }()
-	if err := os.MkdirAll(filepath.Join(r.out, filepath.Dir(segmentPath(lane, 0))), 0o755); err != nil {
-		return err
-	}
-	if c.refs, err = r.refs.from(commitlog.MakeLoc(lane, 0)); err != nil {
+	logs := filepath.Join(c.r.out, filepath.Dir(segmentPath(c.lane, 0)))
+	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
 	}
 	for _, f := range files {
@@ -69,16 +91,26 @@ func (r *repair) copyLane(ctx context.Context, lane uint8) (err error) {
 			return err
 		}
 	}
-	if err := c.flushIndex(); err != nil {
+	if err := c.writeRun(c.end); err != nil {
 		return err
 	}
-	if err := c.refs.before(commitlog.MakeLoc(lane+1, 0), func(x *ref) { c.lostRef(x, "its segment is missing") }); lane < 255 && err != nil {
-		return err
+	c.r.madeMu.Lock()
+	defer c.r.madeMu.Unlock()
+	c.r.made.IndexedUpTo[c.lane] = c.end
+	return durable.SyncDir(logs)
+}
+
+// missingTo prints what was in registered segments in [from, to), which are not there.
+func (c *laneCopy) missingTo(from, to int64) error {
+	for _, info := range c.r.m.Segments[c.lane] {
+		if info.Base < from || info.Base >= to {
+			continue
+		}
+		if err := c.missing(info.Base, info.End); err != nil {
+			return err
+		}
 	}
-	r.madeMu.Lock()
-	defer r.madeMu.Unlock()
-	r.made.IndexedUpTo[lane] = c.end
-	return durable.SyncDir(filepath.Join(r.out, filepath.Dir(segmentPath(lane, 0))))
+	return nil
 }
 
 // segment copies one segment, frame by frame.
@@ -91,7 +123,7 @@ func (c *laneCopy) segment(f segmentFile) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.out.close()) }()
 	// What refers to places before this segment refers to one that is gone.
-	if err := c.refs.before(commitlog.MakeLoc(c.lane, f.base), func(x *ref) { c.lostRef(x, "its segment is missing") }); err != nil {
+	if err := errors.Join(c.missingTo(c.end, f.base), c.lostBefore(commitlog.MakeLoc(c.lane, f.base), "its file is missing")); err != nil {
 		return err
 	}
 	at := f.base
@@ -120,10 +152,31 @@ func (c *laneCopy) segment(f segmentFile) (err error) {
 	}
 	c.index.Add(c.batch, c.end)
 	c.batch = c.batch[:0]
+	if err := c.endFar(f.base); err != nil {
+		return err
+	}
 	c.r.madeMu.Lock()
 	c.r.made.Segments[c.lane] = append(c.r.made.Segments[c.lane], c.info)
 	c.r.madeMu.Unlock()
 	return c.out.finish(f.size)
+}
+
+// endFar ends a segment of the far lane: with its run, so that it can move to a cold
+// file on its own, and with the cut of what has moved already.
+func (c *laneCopy) endFar(base int64) error {
+	if c.lane != store.FarLane {
+		return nil
+	}
+	for _, cut := range c.r.m.Cuts {
+		if cut.Base == base {
+			known, _ := segmentInfo(c.r.m, c.lane, base)
+			c.info.MaxFireMs = min(c.info.MaxFireMs, max(cut.FireMs-1, known.MaxFireMs))
+			c.r.madeMu.Lock()
+			c.r.made.Cuts = append(c.r.made.Cuts, cut)
+			c.r.madeMu.Unlock()
+		}
+	}
+	return c.writeRun(c.end)
 }
 
 // frame copies a frame and takes its records in.
@@ -148,81 +201,24 @@ func (c *laneCopy) frame(f *commitlog.Frame) error {
 	return c.out.failed
 }
 
-// known takes what refers to an intact record from the sorted refs; nil: nothing does.
-func (c *laneCopy) known(it *commitlog.Item) (at *ref, err error) {
-	if it.Queue >= c.r.m.NextQueue && !c.r.endLost {
-		return nil, errEndLost
-	}
-	if err := c.refs.before(it.Loc, func(x *ref) { c.lostRef(x, "no record is where it should be") }); err != nil {
-		return nil, err
-	}
-	err = c.refs.before(it.Loc+1, func(x *ref) {
-		if x.is(it) {
-			at = x // the journal comes last, and is right if they differ
-		}
-	})
-	return at, err
-}
-
-// is tells whether a ref means this record.
-func (x *ref) is(it *commitlog.Item) bool {
-	return x.loc == it.Loc && x.queue == it.Queue && x.size == uint32(it.Size)
-}
-
-// record decides what a record is: visible, fired without a slot, dead or pending. at
-// is what refers to it.
+// record takes a record in; at is what refers to it.
 func (c *laneCopy) record(it *commitlog.Item, storeMs int64, at *ref) error {
-	c.r.kept.Add(1)
-	e := itemEntry(it)
-	switch {
-	case !it.Scheduled():
-		return c.r.addSlot(ref{loc: it.Loc, slot: it.When, ms: storeMs, queue: it.Queue, size: uint32(it.Size), tag: it.Tag, kind: refRecord})
-	case at != nil:
+	if at != nil && it.Scheduled() {
 		c.info.MaxFireMs = max(c.info.MaxFireMs, at.ms)
-		return c.r.addSlot(ref{loc: it.Loc, slot: at.slot, ms: at.ms, queue: it.Queue, size: uint32(it.Size), tag: it.Tag, kind: at.kind})
-	case c.r.cancelled[it.Loc]:
-		return nil // it must never be seen; its bytes go with their segment
-	case c.r.m.Covers(&e):
-		return c.r.addUnplaced(ref{loc: it.Loc, ms: it.When, queue: it.Queue, size: uint32(it.Size), tag: it.Tag, kind: refJournal})
-	case c.r.m.FiredMs == 0 && it.When+c.r.scheduledRetention.Milliseconds() < c.r.e.now().UnixMilli():
-		return nil // nobody knows whether it fired; it is past its retention if it did
 	}
-	c.batch = append(c.batch, e)
-	c.added++
-	c.r.waiting.Add(1)
-	c.r.notePending(it.When)
-	return nil
-}
-
-func (r *repair) notePending(fireMs int64) {
-	r.madeMu.Lock()
-	defer r.madeMu.Unlock()
-	if r.minFireMs == 0 || fireMs < r.minFireMs {
-		r.minFireMs = fireMs
+	f, err := c.r.takeIn(it, storeMs, at)
+	if f == fatePending {
+		c.batch = append(c.batch, itemEntry(it))
+		c.added++
 	}
-}
-
-func (r *repair) addSlot(x ref) error {
-	r.slotsMu.Lock()
-	defer r.slotsMu.Unlock()
-	return r.slots.add(x)
-}
-
-func (r *repair) addUnplaced(x ref) error {
-	r.slotsMu.Lock()
-	defer r.slotsMu.Unlock()
-	return r.unplaced.add(x)
+	return err
 }
 
 // damaged replaces a range without valid frames: by a hole if it was given back, else
 // by the records of it that are good all the same, and frames without records.
 func (c *laneCopy) damaged(from, to int64, reason error) error {
 	c.out.skip(from - c.base)
-	var refs []ref
-	if err := c.refs.before(commitlog.MakeLoc(c.lane, to), func(x *ref) { refs = append(refs, *x) }); err != nil {
-		return err
-	}
-	entries, err := c.entriesIn(from, to)
+	refs, entries, err := c.within(from, to)
 	if err != nil {
 		return err
 	}
@@ -235,70 +231,13 @@ func (c *laneCopy) damaged(from, to int64, reason error) error {
 	if err := c.rewrite(from, to, good, refs); err != nil {
 		return err
 	}
-	for i := range refs {
-		if !isGood(good, refs[i].loc) {
-			c.lostRef(&refs[i], reason.Error())
-		}
-	}
-	for i := range entries {
-		if x := &entries[i]; !isGood(good, commitlog.Loc(x.Loc)) {
-			c.r.lostMessage("pending", x.Queue, nil, x.FireMs(), c.keyAt(x.Loc, x.Size), x.Key, x.Loc, reason.Error())
-		}
-	}
+	c.lost(refs, entries, good, reason.Error())
 	return nil
 }
 
-// filler writes frames without records over [from, to).
-func (c *laneCopy) filler(from, to int64) {
-	for from < to {
-		n := to - from
-		if n > maxFiller {
-			n = min(maxFiller, n-commitlog.FrameHeaderSize) // what is left has room for a header
-		}
-		c.out.write(commitlog.AppendFiller(c.out.scratch[:0], commitlog.MakeLoc(c.lane, from), c.last, int(n)))
-		from += n
-	}
-	c.info.End = to
-}
-
-// entriesIn lists what the runs know to be pending in a range that cannot be read.
-func (c *laneCopy) entriesIn(from, to int64) (found []delayindex.Entry, err error) {
-	for _, ri := range c.r.m.Runs[c.lane] {
-		if ri.End <= from || ri.Start >= to {
-			continue
-		}
-		f, err := delayindex.OpenRunFile(filepath.Join(c.r.dir, runPath(c.lane, ri)))
-		if err != nil {
-			continue // damaged too; what it said is not known
-		}
-		var block []delayindex.Entry
-		for i := range f.Blocks() {
-			if block, err = f.Block(i, block[:0]); err != nil {
-				continue
-			}
-			for j := range block {
-				if off := commitlog.Loc(block[j].Loc).Offset(); off >= from && off < to && !c.r.done(&block[j]) {
-					found = append(found, block[j])
-				}
-			}
-		}
-		if err := f.Close(); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
-}
-
-// lostRef prints a visible message that is lost.
-func (c *laneCopy) lostRef(x *ref, reason string) {
-	if x.kind == refQueue && c.r.visible(x) {
-		c.r.lostMessage("visible", x.queue, x.slot, x.ms, c.keyAt(uint64(x.loc), x.size), nil, uint64(x.loc), reason)
-	}
-}
-
-// keyAt is the unique key of a message that is damaged, if it can still be read.
-func (c *laneCopy) keyAt(loc uint64, size uint32) any {
-	off := commitlog.Loc(loc).Offset() - c.base
+// rawKey reads the key of a message out of a damaged frame.
+func (c *laneCopy) rawKey(loc commitlog.Loc, size uint32) any {
+	off := loc.Offset() - c.base
 	if c.path == "" || off < 0 || size > commitlog.MaxFrameBytes {
 		return nil
 	}
@@ -314,11 +253,17 @@ func (c *laneCopy) keyAt(loc uint64, size uint32) any {
 	return uniqKeyOf(b)
 }
 
-func (r *repair) lostMessage(kind string, queue uint32, slot any, atMs int64, key, keyHash any, loc uint64, reason string) {
-	r.lostMu.Lock()
-	defer r.lostMu.Unlock()
-	r.lostRecords.Add(1)
-	r.lost.row(styled{kind, red}, r.names.name(queue), slot, ms(atMs), key, keyHash, commitlog.Loc(loc).String(), reason)
+// filler writes frames without records over [from, to).
+func (c *laneCopy) filler(from, to int64) {
+	for from < to {
+		n := to - from
+		if n > maxFiller {
+			n = min(maxFiller, n-commitlog.FrameHeaderSize) // what is left has room for a header
+		}
+		c.out.write(commitlog.AppendFiller(c.out.scratch[:0], commitlog.MakeLoc(c.lane, from), c.last, int(n)))
+		from += n
+	}
+	c.info.End = to
 }
 
 // writeRun writes what is in the memtable as a run that ends at end.
@@ -336,94 +281,14 @@ func (c *laneCopy) writeRun(end int64) error {
 	}
 	c.r.madeMu.Lock()
 	defer c.r.madeMu.Unlock()
-	if c.r.made.Runs == nil {
-		c.r.made.Runs = map[uint8][]delayindex.RunInfo{}
-	}
-	c.r.made.Runs[c.lane] = append(c.r.made.Runs[c.lane], ri)
+	c.r.addRun(c.lane, ri)
 	return nil
 }
 
-func (c *laneCopy) flushIndex() error { return c.writeRun(c.end) }
-
-// segmentWriter writes a file front to back in large pieces, and leaves holes.
-type segmentWriter struct {
-	f        *os.File
-	buf      []byte
-	at       int64 // where buf goes
-	scratch  []byte
-	unsynced int64
-	failed   error
-	done     bool
-}
-
-func newSegmentWriter(path string) (*segmentWriter, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("write copy: %w", err)
+// addRun registers a run. It is called with madeMu held.
+func (r *repair) addRun(lane uint8, ri delayindex.RunInfo) {
+	if r.made.Runs == nil {
+		r.made.Runs = map[uint8][]delayindex.RunInfo{}
 	}
-	return &segmentWriter{f: f, buf: make([]byte, 0, copyBuffer)}, nil
-}
-
-// write appends b; errors are kept in failed.
-func (w *segmentWriter) write(b []byte) {
-	w.scratch = b // its memory serves the next frame
-	if len(w.buf)+len(b) > copyBuffer {
-		w.flush()
-	}
-	if len(b) > copyBuffer {
-		w.put(b)
-		return
-	}
-	w.buf = append(w.buf, b...)
-}
-
-// skip goes on at off, and leaves a hole before it.
-func (w *segmentWriter) skip(off int64) {
-	if off != w.at+int64(len(w.buf)) {
-		w.flush()
-		w.at = off
-	}
-}
-
-func (w *segmentWriter) flush() {
-	w.put(w.buf)
-	w.buf = w.buf[:0]
-}
-
-func (w *segmentWriter) put(b []byte) {
-	if w.failed != nil || len(b) == 0 {
-		return
-	}
-	if _, err := w.f.WriteAt(b, w.at); err != nil {
-		w.failed = err
-		return
-	}
-	w.at += int64(len(b))
-	if w.unsynced += int64(len(b)); w.unsynced >= copySync {
-		w.unsynced = 0
-		w.failed = durable.Datasync(w.f)
-	}
-}
-
-// finish makes a file of size bytes durable.
-func (w *segmentWriter) finish(size int64) error {
-	w.flush()
-	if w.failed == nil {
-		w.failed = w.f.Truncate(max(size, w.at))
-	}
-	if w.failed == nil {
-		w.failed = durable.Datasync(w.f)
-	}
-	return w.failed
-}
-
-func (w *segmentWriter) close() error {
-	if w.done {
-		return nil
-	}
-	w.done = true
-	if err := w.f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
-		return err
-	}
-	return nil
+	r.made.Runs[lane] = append(r.made.Runs[lane], ri)
 }

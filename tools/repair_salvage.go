@@ -44,8 +44,15 @@ func isGood(good []goodRecord, loc commitlog.Loc) bool {
 
 // salvage finds the good records of a range of the log without valid frames.
 func (c *laneCopy) salvage(from, to int64, refs []ref, entries []delayindex.Entry) []goodRecord {
-	b := c.rawBytes(from, to)
-	starts := []int64{from + commitlog.FrameHeaderSize}
+	good := c.goodRecords(c.rawBytes(from, to), from, from+commitlog.FrameHeaderSize, refs, entries)
+	return c.fitting(good, from, to)
+}
+
+// goodRecords finds the good records in b, the damaged bytes of the lane from from on:
+// the one whose header stands at first, those that refs and entries refer to, and what
+// follows each.
+func (l *laneRefs) goodRecords(b []byte, from, first int64, refs []ref, entries []delayindex.Entry) []goodRecord {
+	starts := []int64{first}
 	when := map[commitlog.Loc]int64{} // what index and queues say
 	for i := range refs {
 		starts = append(starts, refs[i].loc.Offset()-commitlog.RecordHeaderSize)
@@ -61,7 +68,7 @@ func (c *laneCopy) salvage(from, to int64, refs []ref, entries []delayindex.Entr
 	at := from
 	for _, start := range starts {
 		for at = max(at, start); ; {
-			g, ok := c.goodAt(b, from, at, when)
+			g, ok := l.goodAt(b, from, at, when)
 			if !ok {
 				break
 			}
@@ -69,7 +76,7 @@ func (c *laneCopy) salvage(from, to int64, refs []ref, entries []delayindex.Entr
 			at = g.end()
 		}
 	}
-	return c.fitting(good, from, to)
+	return good
 }
 
 // rawBytes reads a range of the original's segment.
@@ -86,7 +93,7 @@ func (c *laneCopy) rawBytes(from, to int64) []byte {
 
 // goodAt looks for a record whose header stands at lane offset at; b are the bytes
 // from from on.
-func (c *laneCopy) goodAt(b []byte, from, at int64, when map[commitlog.Loc]int64) (g goodRecord, ok bool) {
+func (l *laneRefs) goodAt(b []byte, from, at int64, when map[commitlog.Loc]int64) (g goodRecord, ok bool) {
 	if at < from || at-from >= int64(len(b)) {
 		return g, false
 	}
@@ -95,10 +102,10 @@ func (c *laneCopy) goodAt(b []byte, from, at int64, when map[commitlog.Loc]int64
 	if err != nil || int(it.Size) > len(b)-commitlog.RecordHeaderSize || it.Size == 0 {
 		return g, false
 	}
-	it.Loc = commitlog.MakeLoc(c.lane, at+commitlog.RecordHeaderSize)
+	it.Loc = commitlog.MakeLoc(l.lane, at+commitlog.RecordHeaderSize)
 	payload := b[commitlog.RecordHeaderSize : commitlog.RecordHeaderSize+int(it.Size)]
 	said, known := when[it.Loc]
-	return goodRecord{it, at, payload}, c.r.isIntact(&it, payload, said, known)
+	return goodRecord{it, at, payload}, l.r.isIntact(&it, payload, said, known)
 }
 
 // isIntact tells by a message itself, and by what index or queue say of its time or
@@ -178,12 +185,7 @@ func (c *laneCopy) frameOf(start int64, good []goodRecord, refs []ref) error {
 	c.out.write(commitlog.AppendFrame(c.out.scratch[:0], commitlog.MakeLoc(c.lane, start), c.last, records...))
 	for i := range good {
 		it := &good[i].item
-		var at *ref
-		for j := range refs {
-			if refs[j].is(it) {
-				at = &refs[j]
-			}
-		}
+		at := refOf(refs, it)
 		c.r.salvaged.Add(1)
 		c.r.lostBytes.Add(-int64(it.Size) - commitlog.RecordHeaderSize)
 		c.info.Records++
@@ -198,4 +200,14 @@ func (c *laneCopy) frameOf(start int64, good []goodRecord, refs []ref) error {
 	}
 	c.info.End = good[len(good)-1].end()
 	return nil
+}
+
+// refOf is what refers to a record, nil if nothing does.
+func refOf(refs []ref, it *commitlog.Item) (at *ref) {
+	for i := range refs {
+		if refs[i].is(it) {
+			at = &refs[i]
+		}
+	}
+	return at
 }

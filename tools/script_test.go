@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			"mkstore":   mkstore,
 			"overwrite": overwrite,
 			"mkcold": func(ts *testscript.TestScript, _ bool, args []string) {
-				makeCold(scriptFailer{ts}, ts.MkAbs(args[0]), time.UnixMilli(fixtureStart), 500)
+				makeCold(scriptFailer{ts}, ts.MkAbs(args[0]), time.UnixMilli(fixtureStart), 2*time.Hour, 500)
 			},
 			"mkfixture": func(ts *testscript.TestScript, _ bool, args []string) {
 				more := func(*fixture) {}

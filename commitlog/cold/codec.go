@@ -36,7 +36,8 @@ func (c *codec) compress(dst, src []byte) ([]byte, uint8) {
 	return append(dst[:room], src...), codecRaw
 }
 
-// expand returns the size bytes that b stands for. The result does not share b.
+// expand returns the size bytes that b stands for, or none if there are no records
+// in them. The result does not share b.
 func (c *codec) expand(b []byte, kind uint8, size int) ([]byte, error) {
 	switch kind {
 	case codecRaw:
@@ -53,8 +54,23 @@ func (c *codec) expand(b []byte, kind uint8, size int) ([]byte, error) {
 			return nil, fmt.Errorf("%w: block expands to %d bytes instead of %d", ErrLayout, len(out), size)
 		}
 		return out, nil
+	case codecVoid:
+		if len(b) != 0 {
+			return nil, fmt.Errorf("%w: void block has %d bytes", ErrLayout, len(b))
+		}
+		return []byte{}, nil
 	}
 	return nil, fmt.Errorf("%w: unknown codec %d", ErrLayout, kind)
+}
+
+// remains returns what can be expanded of b, whose checksum is wrong: less than size
+// bytes perhaps, and any of them may be wrong.
+func (c *codec) remains(b []byte, size int) []byte {
+	if len(b) == size { // nothing that compresses is stored raw
+		return b
+	}
+	out, _ := c.dec.DecodeAll(b, make([]byte, 0, size)) // up to where it is wrong
+	return out[:min(len(out), size)]
 }
 
 func (c *codec) close() {

@@ -61,6 +61,89 @@ func TestKeptFileOfVersion1IsReadable(t *testing.T) {
 	requireReadable(t, s, recs)
 }
 
+// voidFile is the golden records with 100 bytes void before the third of them.
+var voidFile = filepath.Join("testdata", "version-1-void.cold")
+
+func TestWhatFollowsAVoidPartKeepsItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, dir)
+	w, err := s.Create(testBase, startMs)
+	require.NoError(t, err)
+	recs := goldenRecords()
+	for i := range recs {
+		if i == 2 {
+			require.NoError(t, w.Skip(100))
+		}
+		recs[i].off, err = w.Append(&recs[i].Record)
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, goldenSize+100, w.Size())
+	info, err := w.Finish()
+	require.NoError(t, err)
+	got, err := os.ReadFile(filePath(dir, info))
+	require.NoError(t, err)
+	if *update {
+		require.NoError(t, os.WriteFile(voidFile, got, 0o644))
+	}
+	want, err := os.ReadFile(voidFile)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
+	for _, change := range []int64{0, info.FileSize - 10} { // with its table, and without
+		data := bytes.Clone(want)
+		data[change] ^= byte(change)
+		s := openSet(t, dirWith(t, info, data), info)
+		requireReadable(t, s, recs)
+		hole := recs[1].off + int64(len(recs[1].Payload))
+		for off := hole; off < hole+100; off += 33 {
+			_, err := s.View(off, 10)
+			require.ErrorIs(t, err, commitlog.ErrNotFound)
+		}
+		n := 0
+		for _, err := range s.Records(testBase) {
+			require.NoError(t, err)
+			n++
+		}
+		require.Len(t, recs, n)
+	}
+}
+
+func TestALongVoidPartIsSeveralBlocks(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, dir)
+	w, err := s.Create(testBase, startMs)
+	require.NoError(t, err)
+	skipped := int64(2*maxBlock + 1)
+	require.NoError(t, w.Skip(skipped))
+	recs := goldenRecords()
+	recs[0].off, err = w.Append(&recs[0].Record)
+	require.NoError(t, err)
+	require.Equal(t, testBase+skipped+24, recs[0].off)
+	require.ErrorIs(t, w.Skip(testSegment), commitlog.ErrTooLarge)
+	info, err := w.Finish()
+	require.NoError(t, err)
+	requireReadable(t, openSet(t, dir, info), recs[:1])
+}
+
+// TestRemainsOfADamagedBlock expands a block whose header is damaged, and one whose
+// bytes are: what does not depend on the damage is there.
+func TestRemainsOfADamagedBlock(t *testing.T) {
+	data, err := os.ReadFile(goldenFile)
+	require.NoError(t, err)
+	info := goldenInfo()
+	for _, at := range []int{headerSize + 24, headerSize + blockHeaderSize + 700} {
+		bad := bytes.Clone(data)
+		bad[at] ^= 1
+		r, err := OpenFile(filePath(dirWith(t, info, bad), info), testLane, &info)
+		require.NoError(t, err)
+		_, err = r.View(testBase+24, 500)
+		require.True(t, isDamage(err), err)
+		require.Equal(t, bad[headerSize+blockHeaderSize:][:goldenSize], r.Remains(testBase+24))
+		require.Nil(t, r.Remains(testBase+goldenSize))
+		require.NoError(t, r.Close())
+	}
+}
+
 // placeFrom says where records are that follow each other from off on.
 func placeFrom(recs []kept, off int64) {
 	for i := range recs {
@@ -322,9 +405,12 @@ func FuzzReadFile(f *testing.F) {
 	info := write(f, s, testBase, jsonRecords(200))
 	blocks, err := os.ReadFile(filePath(dir, info))
 	require.NoError(f, err)
+	void, err := os.ReadFile(voidFile)
+	require.NoError(f, err)
 	for _, seal := range []bool{false, true} {
 		f.Add(golden, seal, int64(24))
 		f.Add(blocks, seal, int64(100_000))
+		f.Add(void, seal, int64(24+500+24+700+50))
 		f.Add(golden[:len(golden)-1], seal, int64(0))
 		f.Add([]byte(nil), seal, int64(0))
 	}

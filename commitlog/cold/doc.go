@@ -63,7 +63,7 @@
 //	12  u32 crc of header     12  u32 uncompressed bytes   28  u32 crc of block table
 //	16  u64 base              16  u64 position             32  u64 first fireMs
 //	24  u64 created (ms)      24  u32 records              40  u64 last fireMs
-//	32  32 B zero             28  u8  0 raw, 1 zstd        48  u32 zero
+//	32  32 B zero             28  u8  0 raw 1 zstd 2 void  48  u32 zero
 //	                          29  3 B zero                 52  u32 crc of footer
 //	block table               32  u64 fireMs of the last   56  magic "DuelCEnd"
 //	 0  u64 offset in file
@@ -75,6 +75,9 @@
 // 24 bytes (package commitlog), each followed by the record's bytes. A block ends
 // before the record that would make it longer than 64 KiB; a longer record has a
 // block for itself. A block is stored raw when compressing saves less than a tenth.
+// A void block has neither stored bytes nor records: it stands for a part of the
+// stream that is lost, in a copy of a damaged file, so that the records behind it
+// keep their locations.
 //
 // # What it does not do
 //

@@ -33,6 +33,10 @@ type block struct {
 	size   uint32 // bytes in the stream
 }
 
+// tail is what the block with the expanded bytes b has from a place of the stream on
+// that is in it: nothing if it has no records.
+func (bl *block) tail(b []byte, pos int64) []byte { return b[min(pos-int64(bl.pos), int64(len(b))):] }
+
 // file is an open cold file. All but info is constant.
 type file struct {
 	path   string
@@ -150,7 +154,7 @@ func (x *file) decodeTable(b []byte, foot *footer) error {
 			end, posEnd = at(i+1, 0), at(i+1, 8)
 		}
 		stored, size := end-nextAt, posEnd-nextPos
-		if at(i, 0) != nextAt || at(i, 8) != nextPos || stored <= blockHeaderSize || size < 1 || size > maxBlock || stored > size+blockHeaderSize {
+		if at(i, 0) != nextAt || at(i, 8) != nextPos || stored < blockHeaderSize || size < 1 || size > maxBlock || stored > size+blockHeaderSize {
 			return fmt.Errorf("%w: block %d", ErrLayout, i)
 		}
 		blocks[i] = block{fireMs: at(i, 16), at: uint32(nextAt), pos: uint32(nextPos), stored: uint32(stored), size: uint32(size)}
@@ -163,6 +167,15 @@ func (x *file) decodeTable(b []byte, foot *footer) error {
 	return nil
 }
 
+// end is where the last block ends in the stream.
+func (x *file) end() int64 {
+	if len(x.blocks) == 0 {
+		return 0
+	}
+	last := &x.blocks[len(x.blocks)-1]
+	return int64(last.pos) + int64(last.size)
+}
+
 // find returns the number of the block that has the byte at pos, -1 if none has.
 func (x *file) find(pos int64) int {
 	i := sort.Search(len(x.blocks), func(i int) bool { return int64(x.blocks[i].pos) > pos }) - 1
@@ -172,7 +185,7 @@ func (x *file) find(pos int64) int {
 	return i
 }
 
-// read brings a block from disk and expands it.
+// read brings a block from disk and expands it. One without records is empty.
 func (x *file) read(i int, c *codec) ([]byte, error) {
 	bl := &x.blocks[i]
 	b := make([]byte, bl.stored)

@@ -27,6 +27,7 @@ const (
 
 	codecRaw  = 0
 	codecZstd = 1
+	codecVoid = 2 // no stored bytes, and no records
 
 	// blockTarget is where a block ends unless one record is longer.
 	blockTarget = 64 << 10

@@ -110,7 +110,7 @@ func (r *File) Record(off int64) (it commitlog.Item, payload []byte, err error) 
 		if err != nil {
 			return it, nil, err
 		}
-		if it, err = commitlog.ParseRecordHeader(b[pos-int64(r.x.blocks[i].pos):]); err != nil {
+		if it, err = commitlog.ParseRecordHeader(r.x.blocks[i].tail(b, pos)); err != nil {
 			return it, nil, errors.Join(commitlog.ErrRange, err)
 		}
 	}

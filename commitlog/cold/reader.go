@@ -67,6 +67,9 @@ func OpenFile(path string, lane uint8, info *Info) (*File, error) {
 	if err == nil {
 		err = r.x.load(lane, func(err error) { r.damage = append(r.damage, err) })
 	}
+	if err == nil && r.x.info.Size == maxFile {
+		r.x.info.Size = r.x.end()
+	}
 	if err == nil {
 		r.codec, err = newCodec(1)
 	}
@@ -77,7 +80,7 @@ func OpenFile(path string, lane uint8, info *Info) (*File, error) {
 }
 
 // ownInfo takes the info from name and footer. Without a footer the end of the
-// stream is not known, and taken to be as far as can be.
+// stream is that of the last block, which is not known yet: as far as can be.
 func (x *file) ownInfo() error {
 	st, err := x.f.Stat()
 	if err != nil {
@@ -130,7 +133,7 @@ func (r *File) Records() iter.Seq2[commitlog.Item, error] {
 			}
 			next, at = end, int64(bl.at)+int64(bl.stored)
 		}
-		if size := r.x.info.Size; next < size && size != maxFile {
+		if size := r.x.info.Size; next < size {
 			yield(commitlog.Item{}, r.lost(at, next, size, ErrLost))
 		}
 	}
@@ -174,6 +177,23 @@ func (r *File) block(i int) ([]byte, error) {
 	return b, err
 }
 
+// Remains returns what can be expanded of the block with the byte at lane offset
+// off although it is damaged: perhaps not all of it, and any byte may be wrong, so
+// whoever asks must be able to tell a good record from a bad one. The first byte
+// stands at the lane offset where the block begins. nil: there is nothing.
+func (r *File) Remains(off int64) []byte {
+	i := r.x.find(off - r.x.info.Base)
+	if i < 0 {
+		return nil
+	}
+	bl := &r.x.blocks[i]
+	b := make([]byte, bl.stored)
+	if r.x.readAt(b, int64(bl.at)) != nil {
+		return nil
+	}
+	return r.codec.remains(b[blockHeaderSize:], int(bl.size))
+}
+
 // Block tells where the block with the byte at lane offset off stands.
 func (r *File) Block(off int64) (BlockInfo, bool) {
 	i := r.x.find(off - r.x.info.Base)
@@ -200,7 +220,7 @@ func (r *File) View(off int64, size int32) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b = b[pos-int64(r.x.blocks[i].pos):]
+	b = r.x.blocks[i].tail(b, pos)
 	it, err := commitlog.ParseRecordHeader(b)
 	if n := int64(commitlog.RecordHeaderSize) + int64(size); err != nil || size < 0 || it.Size != size || n > int64(len(b)) {
 		return nil, fmt.Errorf("view %d bytes at %v: %w", size, commitlog.MakeLoc(r.lane, off), commitlog.ErrRange)

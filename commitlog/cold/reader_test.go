@@ -150,7 +150,7 @@ func TestWhatNoBlockHasIsReported(t *testing.T) {
 }
 
 func FuzzFile(f *testing.F) {
-	for _, name := range []string{"version-1.cold", "version-1-zstd.cold"} {
+	for _, name := range []string{"version-1.cold", "version-1-zstd.cold", "version-1-void.cold"} {
 		b, err := os.ReadFile(filepath.Join("testdata", name))
 		require.NoError(f, err)
 		f.Add(b)
@@ -168,6 +168,10 @@ func FuzzFile(f *testing.F) {
 				_, err = x.View(it.Loc.Offset(), it.Size)
 				require.NoError(t, err)
 			}
+		}
+		for b := range x.Blocks() {
+			require.LessOrEqual(t, int64(len(x.Remains(b.From))), b.To-b.From)
+			_, _, _ = x.Record(b.From + commitlog.RecordHeaderSize)
 		}
 		require.NoError(t, x.Close())
 	})

@@ -173,7 +173,10 @@ func (s *Set) from(off int64) ([]byte, error) {
 		}
 		return nil, err
 	}
-	return b[pos-int64(x.blocks[i].pos):], nil
+	if len(b) == 0 { // no record is there
+		return nil, fmt.Errorf("%v: %w", commitlog.MakeLoc(s.o.Lane, off), commitlog.ErrNotFound)
+	}
+	return x.blocks[i].tail(b, pos), nil
 }
 
 // locate returns the file with off, and where in its stream off is.

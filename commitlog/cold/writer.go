@@ -81,11 +81,53 @@ func (w *Writer) Append(r *commitlog.Record) (off int64, err error) {
 	return off, nil
 }
 
-// endBlock compresses and writes the block in the making.
+// Skip leaves n bytes of the stream without records, at least RecordHeaderSize: what
+// is appended next has its place behind them. A copy of a file in which not every
+// record can be read keeps the locations of the others so.
+func (w *Writer) Skip(n int64) error {
+	if n < commitlog.RecordHeaderSize {
+		panic(fmt.Sprintf("BUG: cold file was told to skip %d bytes", n))
+	}
+	if w.foot.size+n > w.set.o.SegmentSize {
+		return fmt.Errorf("skip %d bytes of cold file %s: %w", n, w.path, commitlog.ErrTooLarge)
+	}
+	if err := w.endBlock(); err != nil {
+		return err
+	}
+	for n > 0 {
+		size := min(n, maxBlock)
+		if rest := n - size; rest > 0 && rest < commitlog.RecordHeaderSize {
+			size -= commitlog.RecordHeaderSize
+		}
+		w.buf = append(w.buf[:0], make([]byte, blockHeaderSize)...)
+		w.head.codec, w.head.size, w.head.lastFireMs = codecVoid, uint32(size), w.foot.maxFireMs
+		if err := w.writeBlock(); err != nil {
+			return err
+		}
+		w.foot.size += size
+		n -= size
+	}
+	return nil
+}
+
+// Size is how many bytes of the stream there are, those that were skipped included.
+func (w *Writer) Size() int64 { return w.foot.size }
+
+// endBlock compresses and writes the block in the making, if there is one.
 func (w *Writer) endBlock() error {
+	if len(w.block) == 0 {
+		return nil
+	}
+	w.buf, w.head.codec = w.set.codec.compress(append(w.buf[:0], make([]byte, blockHeaderSize)...), w.block)
+	w.head.size = uint32(len(w.block))
+	w.block = w.block[:0]
+	return w.writeBlock()
+}
+
+// writeBlock writes the block that stands in buf, behind room for its header.
+func (w *Writer) writeBlock() error {
 	h := &w.head
-	w.buf, h.codec = w.set.codec.compress(append(w.buf[:0], make([]byte, blockHeaderSize)...), w.block)
-	h.stored, h.size = uint32(len(w.buf)-blockHeaderSize), uint32(len(w.block))
+	h.stored = uint32(len(w.buf) - blockHeaderSize)
 	h.seal(w.buf)
 	w.table = le.AppendUint64(w.table, uint64(w.at))
 	w.table = le.AppendUint64(w.table, uint64(h.pos))
@@ -95,7 +137,6 @@ func (w *Writer) endBlock() error {
 		return err
 	}
 	w.head = blockHeader{pos: h.pos + int64(h.size)}
-	w.block = w.block[:0]
 	return nil
 }
 

@@ -1,0 +1,73 @@
+package tools
+
+import (
+	"github.com/duelog/duelog/commitlog"
+)
+
+// fate is what becomes of an intact record in the copy.
+type fate int
+
+const (
+	fateDead    fate = iota // nobody will see it
+	fateVisible             // it has a slot
+	fateFired               // it fired, nobody knows into which slot
+	fatePending
+)
+
+// fate decides what a record is; at is what refers to it.
+func (r *repair) fate(it *commitlog.Item, at *ref) fate {
+	e := itemEntry(it)
+	switch {
+	case !it.Scheduled(), at != nil:
+		return fateVisible
+	case r.cancelled[it.Loc], r.m.Moved(it.When, it.Loc):
+		return fateDead // it must not be seen, or lives in a cold file
+	case r.m.Covers(&e):
+		return fateFired
+	case r.m.FiredMs == 0 && it.When+r.scheduledRetention.Milliseconds() < r.e.now().UnixMilli():
+		return fateDead // nobody knows whether it fired; it is past its retention if it did
+	}
+	return fatePending
+}
+
+// takeIn gives a record what its fate says, but for the entry of one that is pending.
+func (r *repair) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, error) {
+	r.kept.Add(1)
+	x := ref{loc: it.Loc, queue: it.Queue, size: uint32(it.Size), tag: it.Tag}
+	f := r.fate(it, at)
+	switch {
+	case f == fateVisible && at != nil && it.Scheduled():
+		x.slot, x.ms, x.kind = at.slot, at.ms, at.kind
+		return f, r.addSlot(x)
+	case f == fateVisible:
+		x.slot, x.ms, x.kind = it.When, storeMs, refRecord
+		return f, r.addSlot(x)
+	case f == fateFired:
+		x.ms, x.kind = it.When, refJournal
+		return f, r.addUnplaced(x)
+	case f == fatePending:
+		r.waiting.Add(1)
+		r.notePending(it.When)
+	}
+	return f, nil
+}
+
+func (r *repair) notePending(fireMs int64) {
+	r.madeMu.Lock()
+	defer r.madeMu.Unlock()
+	if r.minFireMs == 0 || fireMs < r.minFireMs {
+		r.minFireMs = fireMs
+	}
+}
+
+func (r *repair) addSlot(x ref) error {
+	r.slotsMu.Lock()
+	defer r.slotsMu.Unlock()
+	return r.slots.add(x)
+}
+
+func (r *repair) addUnplaced(x ref) error {
+	r.slotsMu.Lock()
+	defer r.slotsMu.Unlock()
+	return r.unplaced.add(x)
+}
