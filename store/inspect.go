@@ -21,6 +21,7 @@ const (
 	LogDir           = logDir
 	IndexDir         = indexDir
 	KeysDir          = keysDir
+	SpareDir         = poolDir
 	JournalDir       = journalDir
 	ConsumeQueueDir  = queueDir
 	CancelDir        = cancelDir

@@ -2,9 +2,12 @@ package tools
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -15,6 +18,31 @@ type metrics map[string]map[string]float64
 
 // maxMetricLines bounds a page.
 const maxMetricLines = 1 << 20
+
+// readMetrics reads the metrics of a broker at its admin address.
+func readMetrics(ctx context.Context, h *http.Client, admin string) (metrics, error) {
+	address := admin
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, usagef("--admin %q: write it as HOST:PORT", admin)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("/metrics").String(), nil)
+	if err != nil {
+		return nil, usagef("--admin %q: write it as HOST:PORT", admin)
+	}
+	resp, err := h.Do(req)
+	if err != nil {
+		return nil, hint(fmt.Errorf("read the metrics: %w", err), "name the admin address of the broker with --admin HOST:PORT; duelogd prints it when it starts")
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, hint(fmt.Errorf("read the metrics at %s: %s", u, resp.Status), "is it the admin address of a duelogd? see duelogd --print-config")
+	}
+	return parseMetrics(resp.Body)
+}
 
 // parseMetrics reads the Prometheus text format. Comments, times and exemplars
 // are passed over.

@@ -5,61 +5,92 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/store"
 )
 
+// spaceGroups are the values of --by.
+var spaceGroups = []string{"lane", "segment", "topic", "kind", "hour", "day"}
+
 func spaceCommand(e *env) *cobra.Command {
-	s := &spaceCount{e: e, sums: map[spaceKey]*spaceSum{}}
+	s := &spaceCount{e: e, sums: map[spaceKey]*spaceSum{}, frees: map[freeKey]*freeing{}}
 	cmd := &cobra.Command{
 		Use:   "space STORE",
-		Short: "What the bytes of the commit log are there for, and when they are freed",
-		Long: `Count the bytes of the commit log by what they are there for: pending messages, live ones
-(visible, within their retention), dead ones that share a file with others, recyclable
-ones (of files in which nothing is alive), and what is allocated for messages to come.
-By lane, by file or by topic.
+		Short: "What the bytes of a store are there for, and when they are freed",
+		Long: `Count the bytes of the commit log and of the cold files (lane 16) by what they are there
+for: pending messages, live ones (visible, within their retention), dead ones that share a
+file with others (and frame headers), recyclable ones (of files in which nothing is alive,
+which the broker gives back next), and reserved ones, allocated for messages to come. These
+five add up to what the files take on disk; a message of a cold file counts with its part of
+a compressed block.
 
-A message counts with its record header; frame headers are in the total only. It reads
-all of the log, and may be run on a store in use; a broker that runs has the same figures
-by lane in its metrics.`,
+  --by lane, segment, topic   these states; "next_free" is when a message of the group dies
+                              next, "gone" when the last does
+  --by kind                   all files, by kind, and write amplification
+  --by hour, day              when which bytes are freed, by lane: "dying" are those of
+                              messages that pass their retention then; "freed" are those that
+                              the disk has back then at the latest, whole files of the log,
+                              blocks of cold files; "left" is what is allocated after that
+
+Write amplification is bytes written to all files for each byte of message (properties and
+body as stored). --by kind tells it for the messages that are there now: "written" is what
+was written for them, with the first copy of those that have moved to cold files; merges of
+the indexes come on top, which no file remembers. "ever" is what was written since the store
+was made, where the files still tell. With --admin it adds what a running broker has counted
+since its start.
+
+It reads all of the log, and may be run on a store in use.`,
 		Example: `  duelogctl space ./data
   duelogctl space ./data --by topic -o csv
-  duelogctl space ./data --by segment`,
+  duelogctl space ./data --by kind --admin 127.0.0.1:5557
+  duelogctl space ./data --by day`,
 		Args: arguments("STORE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains([]string{"lane", "segment", "topic"}, s.by) {
-				return usagef("unknown grouping %q: it is lane, segment or topic", s.by)
+			switch {
+			case !slices.Contains(spaceGroups, s.by):
+				return usagef("unknown grouping %q: it is one of %s", s.by, strings.Join(spaceGroups, ", "))
+			case s.admin != "" && s.by != "kind":
+				return usagef("--admin goes with --by kind")
 			}
-			return finished(cmd.Context(), s.run(cmd.Context(), args[0]))
+			s.dir = args[0]
+			return finished(cmd.Context(), s.run(cmd.Context()))
 		},
 	}
-	cmd.Flags().StringVar(&s.by, "by", "lane", "`group` by: lane, segment, topic")
-	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"lane", "segment", "topic"}, cobra.ShellCompDirectiveNoFileComp))
-	cmd.Flags().DurationVar(&s.retention, "retention", store.DefaultRetention, "how long the broker keeps ordinary messages")
-	cmd.Flags().DurationVar(&s.scheduledRetention, "scheduled-retention", store.DefaultScheduledRetention, "how long it keeps scheduled ones after their time")
+	f := cmd.Flags()
+	f.StringVar(&s.by, "by", "lane", "`group` by: "+strings.Join(spaceGroups, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(spaceGroups, cobra.ShellCompDirectiveNoFileComp))
+	f.StringVar(&s.admin, "admin", "", "`HOST:PORT` of the admin address of the broker that has the store, with --by kind")
+	f.DurationVar(&s.retention, "retention", store.DefaultRetention, "how long the broker keeps ordinary messages")
+	f.DurationVar(&s.scheduledRetention, "scheduled-retention", store.DefaultScheduledRetention, "how long it keeps scheduled ones after their time")
 	return cmd
 }
 
+// spaceKey is a group: its fields that do not matter are zero.
 type spaceKey struct {
 	lane  uint8
 	base  int64
 	topic string
 }
 
-// spaceSum is the bytes of one group. What is allocated and not accounted for by
-// messages is reserved, unless the file is recyclable as a whole.
+// spaceSum is what was counted of a group.
 type spaceSum struct {
-	messages, pending, live, dead, recyclable, allocated, used int64
-	nextFreeMs, goneMs                                         int64
+	store.SpaceBytes
+	messages, fired int64
+	bytes           int64 // of messages with their headers, before compression
+	payload         int64 // of these without the headers
+	used            int64 // of the files, what was written
+	nextFreeMs      int64
+	goneMs          int64
 }
 
 func (s *spaceSum) dies(ms int64) {
@@ -69,10 +100,28 @@ func (s *spaceSum) dies(ms int64) {
 	s.goneMs = max(s.goneMs, ms)
 }
 
-// spaceCount adds up a store; several segments at a time.
+func (s *spaceSum) add(o *spaceSum) {
+	s.Pending += o.Pending
+	s.Live += o.Live
+	s.Dead += o.Dead
+	s.Recyclable += o.Recyclable
+	s.Reserved += o.Reserved
+	s.messages += o.messages
+	s.fired += o.fired
+	s.bytes += o.bytes
+	s.payload += o.payload
+	s.used += o.used
+	if o.nextFreeMs > 0 {
+		s.dies(o.nextFreeMs)
+		s.dies(o.goneMs)
+	}
+}
+
+// spaceCount adds up a store; several files at a time. Its memory are the groups, and
+// of a file that is being counted its own.
 type spaceCount struct {
 	e                             *env
-	by                            string
+	dir, by, admin                string
 	retention, scheduledRetention time.Duration
 
 	m     *store.Manifest
@@ -80,154 +129,133 @@ type spaceCount struct {
 	fired []uint64
 	nowMs int64
 
-	mu   sync.Mutex
-	sums map[spaceKey]*spaceSum // guarded by mu
+	mu    sync.Mutex
+	sums  map[spaceKey]*spaceSum // guarded by mu
+	frees map[freeKey]*freeing   // guarded by mu
+	files map[uint8]int          // by lane
 }
 
-func (s *spaceCount) run(ctx context.Context, dir string) (err error) {
-	if s.m, err = readManifest(dir); err != nil {
+func (s *spaceCount) run(ctx context.Context) (err error) {
+	if s.m, err = readManifest(s.dir); err != nil {
 		return err
 	}
-	s.names, s.nowMs = namesOf(s.m), s.e.now().UnixMilli()
-	if s.fired, err = firedSince(dir, s.m); err != nil {
+	s.names, s.nowMs, s.files = namesOf(s.m), s.e.now().UnixMilli(), map[uint8]int{}
+	if s.fired, err = firedSince(s.dir, s.m); err != nil {
 		return err
 	}
-	lanes, err := listLanes(dir, s.m)
+	if err := s.count(ctx); err != nil {
+		return err
+	}
+	switch s.by {
+	case "kind":
+		return s.printKinds(ctx)
+	case "hour", "day":
+		return s.printFrees()
+	}
+	return s.print()
+}
+
+// count reads the segments and cold files.
+func (s *spaceCount) count(ctx context.Context) error {
+	lanes, err := listLanes(s.dir, s.m)
 	if err != nil {
 		return err
 	}
 	var g errgroup.Group
 	g.SetLimit(readers())
+	for i := range s.m.Cold {
+		s.files[store.ColdLane]++
+		g.Go(func() error { return s.coldFile(ctx, &s.m.Cold[i]) })
+	}
 	for _, lane := range lanes {
-		files, err := listSegments(dir, s.m, lane)
+		files, err := listSegments(s.dir, s.m, lane)
 		if err != nil {
 			return errors.Join(err, g.Wait())
 		}
+		s.files[lane] += len(files)
 		for _, f := range files {
 			g.Go(func() error { return s.segment(ctx, f) })
 		}
+		if err := s.prepared(lane, files); err != nil {
+			return errors.Join(err, g.Wait())
+		}
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return s.print()
+	return g.Wait()
 }
 
-// segment counts one file, and then adds it to the others.
-func (s *spaceCount) segment(ctx context.Context, f segmentFile) error {
-	info, _ := segmentInfo(s.m, f.lane, f.base)
-	mine := map[spaceKey]*spaceSum{}
-	whole := spaceSum{allocated: f.size}
-	end, err := commitlog.ScanFile(f.path, commitlog.FileScan{
-		Lane: f.lane, Base: f.base, Known: info.End, Whole: !f.last, Limit: sealedEnd(info),
-		Visit: func(fr commitlog.Frame) error {
-			for it := range fr.Items() {
-				key := s.key(f, &it)
-				if mine[key] == nil {
-					mine[key] = &spaceSum{}
-				}
-				s.count(mine[key], &it, fr.StoreMs)
-				s.count(&whole, &it, fr.StoreMs)
-			}
-			return ctx.Err()
-		},
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // recycled since it was listed
+// prepared counts the files of a lane that were made for what comes next.
+func (s *spaceCount) prepared(lane uint8, files []segmentFile) error {
+	names, err := os.ReadDir(filepath.Join(s.dir, filepath.Dir(segmentPath(lane, 0))))
+	if err != nil || isCold(lane) || s.by == "topic" {
+		return nil // there is none
 	}
-	if err != nil {
-		return fmt.Errorf("count %s: %w", segmentPath(f.lane, f.base), err)
-	}
-	whole.used = end.Pos - f.base
-	if info.Sealed && whole.pending+whole.live == 0 {
-		for _, sum := range mine {
-			sum.recyclable, sum.dead = sum.dead, 0
+	for _, d := range names {
+		base, ok := parseSegmentName(d.Name())
+		if !ok || slices.ContainsFunc(files, func(f segmentFile) bool { return f.base == base }) {
+			continue
 		}
-	}
-	if s.by != "topic" {
-		key := s.key(f, nil)
-		if mine[key] == nil {
-			mine[key] = &spaceSum{}
+		info, err := d.Info()
+		if isGone(err) {
+			continue
 		}
-		mine[key].allocated, mine[key].used = whole.allocated, whole.used
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, sum := range mine {
-		s.add(key, sum)
+		if err != nil {
+			return fmt.Errorf("list segments: %w", err)
+		}
+		s.files[lane]++
+		s.put(s.key(lane, base, ""), &spaceSum{SpaceBytes: store.SpaceBytes{Reserved: info.Size()}})
 	}
 	return nil
 }
 
-func (s *spaceCount) key(f segmentFile, it *commitlog.Item) spaceKey {
+// key is the group of something.
+func (s *spaceCount) key(lane uint8, base int64, topic string) spaceKey {
 	switch s.by {
 	case "topic":
-		return spaceKey{topic: s.names.topic(it.Queue)}
+		return spaceKey{topic: topic}
 	case "segment":
-		return spaceKey{lane: f.lane, base: f.base}
+		return spaceKey{lane: lane, base: base}
 	default:
-		return spaceKey{lane: f.lane}
+		return spaceKey{lane: lane}
 	}
 }
 
-// count adds a record by its state.
-func (s *spaceCount) count(sum *spaceSum, it *commitlog.Item, storeMs int64) {
-	bytes := commitlog.RecordHeaderSize + int64(it.Size)
-	sum.messages++
-	dies := storeMs + s.retention.Milliseconds()
-	if it.Scheduled() {
-		dies = it.When + s.scheduledRetention.Milliseconds()
-		e := itemEntry(it)
-		if _, fired := slices.BinarySearch(s.fired, uint64(it.Loc)); !fired && !s.m.Covers(&e) {
-			sum.pending += bytes
-			sum.dies(max(dies, s.nowMs+s.scheduledRetention.Milliseconds()))
-			return
-		}
-	}
-	if dies <= s.nowMs {
-		sum.dead += bytes
-		return
-	}
-	sum.live += bytes
-	sum.dies(dies)
-}
-
-func (s *spaceCount) add(key spaceKey, o *spaceSum) {
+func (s *spaceCount) put(key spaceKey, o *spaceSum) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	sum := s.sums[key]
 	if sum == nil {
 		sum = &spaceSum{}
 		s.sums[key] = sum
 	}
-	sum.messages += o.messages
-	sum.pending += o.pending
-	sum.live += o.live
-	sum.dead += o.dead
-	sum.recyclable += o.recyclable
-	sum.allocated += o.allocated
-	sum.used += o.used
-	if o.nextFreeMs > 0 {
-		sum.dies(o.nextFreeMs)
-		sum.dies(o.goneMs)
-	}
+	sum.add(o)
 }
 
 func (s *spaceCount) print() error {
 	columns := map[string][]string{"lane": {"lane"}, "segment": {"lane", "segment"}, "topic": {"topic"}}[s.by]
 	columns = append(slices.Clone(columns), "messages", "pending", "live", "dead", "recyclable")
-	if s.by != "topic" {
+	byFile := s.by != "topic"
+	if byFile {
 		columns = append(columns, "used", "allocated")
 	}
-	t := s.e.table(append(columns, "next_free", "gone")...)
+	columns = append(columns, "next_free", "gone")
+	if byFile {
+		columns = append(columns, "reserved")
+	}
+	t := s.e.table(columns...)
 	for _, key := range slices.SortedFunc(maps.Keys(s.sums), func(a, b spaceKey) int {
 		return cmp.Or(cmp.Compare(a.lane, b.lane), cmp.Compare(a.base, b.base), cmp.Compare(a.topic, b.topic))
 	}) {
 		sum := s.sums[key]
 		row := map[string][]any{"lane": {key.lane}, "segment": {key.lane, segmentPath(key.lane, key.base)}, "topic": {key.topic}}[s.by]
-		row = append(row, sum.messages, byteCount(sum.pending), byteCount(sum.live), byteCount(sum.dead), byteCount(sum.recyclable))
-		if s.by != "topic" {
-			row = append(row, byteCount(sum.used), byteCount(sum.allocated))
+		row = append(row, sum.messages, byteCount(sum.Pending), byteCount(sum.Live), byteCount(sum.Dead), byteCount(sum.Recyclable))
+		if byFile {
+			row = append(row, byteCount(sum.used), byteCount(sum.Total()))
 		}
-		t.row(append(row, ms(sum.nextFreeMs), ms(sum.goneMs))...)
+		row = append(row, ms(sum.nextFreeMs), ms(sum.goneMs))
+		if byFile {
+			row = append(row, byteCount(sum.Reserved))
+		}
+		t.row(row...)
 	}
 	return t.close()
 }

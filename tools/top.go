@@ -2,11 +2,8 @@ package tools
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,27 +91,7 @@ func (s *watching) run(ctx context.Context) error {
 
 // metrics reads the admin address.
 func (s *watching) metrics(ctx context.Context) (metrics, error) {
-	address := s.admin
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, usagef("--admin %q: write it as HOST:PORT", s.admin)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.JoinPath("/metrics").String(), nil)
-	if err != nil {
-		return nil, usagef("--admin %q: write it as HOST:PORT", s.admin)
-	}
-	resp, err := s.http.Do(req)
-	if err != nil {
-		return nil, hint(fmt.Errorf("read the metrics: %w", err), "name the admin address of the broker with --admin HOST:PORT; duelogd prints it when it starts")
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, hint(fmt.Errorf("read the metrics at %s: %s", u, resp.Status), "is it the admin address of a duelogd? see duelogd --print-config")
-	}
-	return parseMetrics(resp.Body)
+	return readMetrics(ctx, &s.http, s.admin)
 }
 
 // view is one look at a broker.
