@@ -66,7 +66,7 @@ func TestSpaceSaysWhatTheStoreSays(t *testing.T) {
 // What dies in all periods is what is alive, and what is freed is all that is allocated.
 func TestSpaceFreesEverythingInTheEnd(t *testing.T) {
 	dir := t.TempDir()
-	makeCold(t, dir, testNow, 500)
+	makeCold(t, dir, testNow, 2*time.Hour, 500)
 	sum := func(by string, columns ...string) (total int64) {
 		code, out, errs := run(t, "space", dir, "--by", by, "-o", "json")
 		require.Equal(t, ExitOK, code, errs)
