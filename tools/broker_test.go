@@ -62,6 +62,7 @@ func TestOnlineScripts(t *testing.T) {
 		Dir: "testdata/online",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
+			env.Setenv("GORACE", noRaceSleep)
 			env.Values[brokers{}.key()] = brokers{}
 			return nil
 		},

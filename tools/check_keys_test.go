@@ -122,6 +122,7 @@ func TestVerifyComparesTheKeyIndexWithTheMessages(t *testing.T) {
 // Where a hole begins, the frame around it cannot be read any more, but its other
 // messages can: the key index still leads to them.
 func TestVerifyFindsNothingInAStoreWithHoles(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	clock := store.NewManualClock(time.UnixMilli(fixtureStart))
 	s, err := store.Open(dir, &store.Options{

@@ -78,6 +78,7 @@ func exported(t *testing.T, path string) (lines []string) {
 }
 
 func TestColdMessagesAreExportedAndComeBack(t *testing.T) {
+	t.Parallel()
 	dir, _ := coldStore(t)
 	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "second")
 	code, _, errs := runNow(t, "export", dir, "--file", first)
@@ -103,6 +104,7 @@ func TestAStoreWithColdFilesIsFoundWell(t *testing.T) {
 }
 
 func TestFindTellsOfColdMessages(t *testing.T) {
+	t.Parallel()
 	dir, m := coldStore(t)
 	info := m.Cold[1]
 	f, err := openCold(dir, &info)
@@ -153,6 +155,7 @@ func verdicts(t *testing.T, dir string, flags ...string) (code int, out []map[st
 }
 
 func TestAByteThatChangedInAColdFileIsFound(t *testing.T) {
+	t.Parallel()
 	dir, m := coldStore(t)
 	info := m.Cold[0]
 	name := segmentPath(store.ColdLane, info.Base)
@@ -279,6 +282,7 @@ func swapRecords(t *testing.T, dir string, info *cold.Info) {
 }
 
 func TestVerifyFindsNothingInAColdFileOfWhichAPartIsGivenBack(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	start := time.Now()
 	clock := store.NewManualClock(start)

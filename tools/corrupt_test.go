@@ -78,6 +78,7 @@ func notNoticed(name string, c corruption) bool {
 
 // TestVerifyFindsEveryDamage damages each file of a store in each way.
 func TestVerifyFindsEveryDamage(t *testing.T) {
+	t.Parallel()
 	f := makeFixture(t, t.TempDir())
 	for _, name := range filesOf(t, f.dir) {
 		for _, c := range corruptions {
@@ -97,6 +98,7 @@ func TestVerifyFindsEveryDamage(t *testing.T) {
 
 // A missing file is found as well as a bad one.
 func TestVerifyFindsEveryMissingFile(t *testing.T) {
+	t.Parallel()
 	f := makeFixture(t, t.TempDir())
 	for _, name := range filesOf(t, f.dir) {
 		if strings.HasPrefix(name, configDir) {
@@ -121,6 +123,7 @@ func TestVerifyOfAGoodStoreFindsNothing(t *testing.T) {
 
 // Disagreement between intact files is what checksums cannot find.
 func TestVerifyFindsFilesThatDisagree(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(f *fixture)
@@ -153,6 +156,7 @@ func TestVerifyFindsFilesThatDisagree(t *testing.T) {
 
 // The same store with everything a verb may print, so that none panics on damage.
 func TestInspectAndVerifySurviveAnyDamage(t *testing.T) {
+	t.Parallel()
 	from := t.TempDir()
 	makeFixture(t, from)
 	cold := t.TempDir()

@@ -50,6 +50,7 @@ func until(t *testing.T, dir string, ok func(*store.Manifest) bool) {
 }
 
 func TestFindInAStoreInUseScansWhatIsInMemoryOnly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := keyedStore(t, dir)
 	defer s.Close()

@@ -15,6 +15,10 @@ import (
 	"github.com/duelog/duelog/store"
 )
 
+// noRaceSleep keeps a process under the race detector from sleeping for a second at its
+// end, by default, for races that other goroutines may still run into.
+const noRaceSleep = "atexit_sleep_ms=0"
+
 // TestScripts runs testdata/*.txtar. Besides duelogctl they know
 //
 //	mkstore DIR N    a store with N messages, one due every hour, and one that was due at once
@@ -29,6 +33,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
+			env.Setenv("GORACE", noRaceSleep)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -17,6 +17,7 @@ import (
 
 // The figures of a verb that reads the files are those of the store that has them open.
 func TestSpaceSaysWhatTheStoreSays(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	clock := store.NewManualClock(testNow)
 	s, err := store.Open(dir, &store.Options{
@@ -65,6 +66,7 @@ func TestSpaceSaysWhatTheStoreSays(t *testing.T) {
 
 // What dies in all periods is what is alive, and what is freed is all that is allocated.
 func TestSpaceFreesEverythingInTheEnd(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	makeCold(t, dir, testNow, 2*time.Hour, 500)
 	sum := func(by string, columns ...string) (total int64) {
