@@ -67,6 +67,7 @@ func TestOnlineScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await": await,
 			"broker": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(brokers{}.key()).(brokers).command(ts, args)
 			},

@@ -34,7 +34,9 @@ the group has some, unless --force is given; then messages may be seen by both.`
 		Example: `  duelogctl consume orders --group audit --max 10
   duelogctl consume orders --group audit --follow=false -o jsonl`,
 		Args: arguments("TOPIC"),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return stopped(cmd.Context(), s.follow, s.run(cmd.Context(), args[0]))
+		},
 	}
 	s.cluster = newCluster(e, cmd)
 	f := cmd.Flags()

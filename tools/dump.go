@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"time"
@@ -142,6 +143,16 @@ func namesOf(m *store.Manifest) queueNames {
 		names[q.ID] = q
 	}
 	return names
+}
+
+// refresh takes up the queues that the store in dir has now.
+func (n queueNames) refresh(dir string) {
+	if n == nil {
+		return
+	}
+	if m, err := store.ReadManifest(dir); err == nil {
+		maps.Copy(n, namesOf(m))
+	}
 }
 
 func (n queueNames) name(id uint32) string {

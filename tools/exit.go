@@ -63,6 +63,18 @@ func finished(ctx context.Context, err error) error {
 	return err
 }
 
+// stopped is err of a verb that follows something: it has no other end than that
+// somebody stops it, and ends well then, whatever that interrupted.
+func stopped(ctx context.Context, follows bool, err error) error {
+	switch {
+	case errors.Is(err, errFindings):
+		return err
+	case follows && ctx.Err() != nil:
+		return nil
+	}
+	return finished(ctx, err)
+}
+
 // nextStep is the hint of err, "" if it has none.
 func nextStep(err error) string {
 	var h *hintError

@@ -38,12 +38,15 @@ func inspectSegment(e *env) *cobra.Command {
 with its byte offset in the file. Frames whose checksum does not match are shown as
 damage; an incomplete frame at the end of the newest segment is normal.
 
---from and --to take lane offsets, or the times at which frames were stored.`,
+--from and --to take lane offsets, or the times at which frames were stored. --follow goes
+on to the next segment of a store; of a single file it waits for the end.`,
 		Example: `  duelogctl inspect segment ./data --lane 0 --from -10m
   duelogctl inspect segment ./data/commitlog/0/00000000000000000000 --body hex
   duelogctl inspect segment ./data --follow -o jsonl`,
 		Args: arguments("FILE|STORE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), e, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return stopped(cmd.Context(), s.follow, s.run(cmd.Context(), e, args[0]))
+		},
 	}
 	cmd.Flags().IntVar(&s.lane, "lane", -1, "only this lane")
 	s.flags(cmd)
@@ -63,7 +66,9 @@ slots that they got.
 		Example: `  duelogctl inspect journal ./data --from -1m
   duelogctl inspect journal ./data --follow`,
 		Args: arguments("FILE|STORE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), e, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return stopped(cmd.Context(), s.follow, s.run(cmd.Context(), e, args[0]))
+		},
 	}
 	s.flags(cmd)
 	return cmd
@@ -90,7 +95,7 @@ func (s *segmentDump) run(ctx context.Context, e *env, arg string) error {
 	ends := map[uint8]int64{} // where each lane was left
 	for _, f := range files {
 		if err := s.dumpFile(ctx, d, t, f, ends); err != nil {
-			return err
+			return endRows(d.t, err)
 		}
 	}
 	if s.follow {
@@ -191,12 +196,16 @@ func (s *segmentDump) dumpFile(ctx context.Context, d *dump, t *target, f segmen
 	return nil
 }
 
-// following prints what comes, until ctx ends.
+// following prints what comes, until ctx ends, or the one file that was asked for.
 func (s *segmentDump) following(ctx context.Context, d *dump, t *target, files []segmentFile, ends map[uint8]int64) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
 		d.t.flush()
+		if t.file != "" && ends[files[0].lane] >= files[0].base+files[0].size {
+			d.e.note("%s is complete; follow the store to see how the lane goes on", d.file)
+			return nil
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -209,6 +218,7 @@ func (s *segmentDump) following(ctx context.Context, d *dump, t *target, files [
 			}
 			files = now
 		}
+		d.names.refresh(t.store)
 		for _, f := range files {
 			if ends[f.lane] >= f.base+f.size || slices.ContainsFunc(files, func(o segmentFile) bool { return o.lane == f.lane && o.base > f.base && ends[f.lane] >= o.base }) {
 				continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/store"
 )
 
@@ -26,6 +28,9 @@ const noRaceSleep = "atexit_sleep_ms=0"
 //	                 the store of fixture_test.go, the same byte for byte each time but for
 //	                 when its runs were made; with a key index if asked for
 //	mkcold DIR       a store with messages in one cold file, the same each time
+//	grow DIR N       puts N messages into a store of mkfixture, due a moment later
+//	await FILE REGEXP
+//	                 waits until a file has it
 //	overwrite FILE OFFSET TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -39,6 +44,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"mkstore":   mkstore,
 			"overwrite": overwrite,
+			"await":     await,
+			"grow":      grow,
 			"mkcold": func(ts *testscript.TestScript, _ bool, args []string) {
 				makeCold(scriptFailer{ts}, ts.MkAbs(args[0]), time.UnixMilli(fixtureStart), 2*time.Hour, 500)
 			},
@@ -79,6 +86,47 @@ func mkstore(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	}
 	ts.Check(s.Close())
+}
+
+// grow writes to a store as a broker does; its lanes and journal go on to other segments.
+func grow(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	o := fixtureOptions()
+	clock := o.Clock
+	o.Flush = commitlog.Async
+	s, err := store.Open(ts.MkAbs(args[0]), o)
+	ts.Check(err)
+	q, err := s.Queue("orders", 0)
+	ts.Check(err)
+	for i := range n {
+		fire := clock.NowMs() + 1
+		_, err := s.Put(context.Background(), &store.Message{Queue: q, FireMs: fire, Payload: fmt.Appendf(nil, "message %d", i)})
+		ts.Check(err)
+		if i%100 == 99 {
+			clock.Advance(time.UnixMilli(fire))
+			ts.Check(s.Settle(context.Background()))
+		}
+	}
+	ts.Check(s.Close())
+}
+
+// await polls a file.
+func await(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		b, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && re.Match(b) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s never had %s: %s", args[0], args[1], b)
+		}
+	}
 }
 
 func overwrite(ts *testscript.TestScript, _ bool, args []string) {

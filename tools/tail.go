@@ -32,7 +32,9 @@ belongs to no consumer group and moves no offset, so it takes nothing away from 
 		Example: `  duelogctl tail orders
   duelogctl tail orders --from -10m --follow=false -o jsonl`,
 		Args: arguments("TOPIC"),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.run(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return stopped(cmd.Context(), s.follow, s.run(cmd.Context(), args[0]))
+		},
 	}
 	s.cluster = newCluster(e, cmd)
 	f := cmd.Flags()

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net/http"
 	"time"
@@ -41,7 +42,7 @@ from the broker. Lateness is an upper bound, as exact as the steps of duelog_lat
 		Example: `  duelogctl top
   duelogctl top --every 10s --count 6 -o jsonl`,
 		Args: arguments(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return stopped(cmd.Context(), true, s.run(cmd.Context())) },
 	}
 	s.cluster = newCluster(e, cmd)
 	def := e.getenv(adminEnv)
@@ -79,7 +80,7 @@ func (s *watching) run(ctx context.Context) error {
 			}
 			v, err := s.look(ctx, cl, &last, &at)
 			if err != nil {
-				return err
+				return errors.Join(err, show.close())
 			}
 			show.put(v)
 			if n == s.count {
