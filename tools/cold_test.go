@@ -124,6 +124,7 @@ func TestFindTellsOfColdMessages(t *testing.T) {
 		require.Equal(t, ExitOK, code, errs)
 		require.Contains(t, out, fmt.Sprintf("%s,%s,orders/0,accepted,", id, last.Loc))
 		require.Contains(t, out, fmt.Sprintf(",%s,%d,%d bytes", segmentPath(store.ColdLane, info.Base), block.Offset, last.Size))
+		require.Contains(t, out, fmt.Sprintf("%s,%s,orders/0,moved,", id, last.Loc))
 		require.Contains(t, out, ",indexed,,delayindex/16/")
 		require.Contains(t, out, ",pending,"+time.UnixMilli(last.When).UTC().Format(timeLayout)+",")
 	}

@@ -88,23 +88,23 @@ func Execute(ctx context.Context, args []string, p Process) int {
 	e := newEnv(p)
 	root := newRoot(e)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if werr := e.out.err(); err == nil || errors.Is(err, errFindings) && werr != nil {
 		err = werr // a result that could not be written is no result
 	}
-	e.report(err)
+	e.report(cmd, err)
 	return exitCode(err)
 }
 
-// report prints an error and its next step.
-func (e *env) report(err error) {
+// report prints an error of a verb and its next step.
+func (e *env) report(cmd *cobra.Command, err error) {
 	if err == nil || errors.Is(err, errFindings) || err == context.Canceled {
 		return
 	}
 	fmt.Fprintf(e.Err, "duelogctl: %v\n", err)
 	next := nextStep(err)
 	if next == "" && exitCode(err) == ExitUsage {
-		next = "duelogctl --help"
+		next = cmd.CommandPath() + " --help"
 	}
 	if next != "" {
 		fmt.Fprintf(e.Err, "next: %s\n", next)
@@ -117,7 +117,7 @@ func newRoot(e *env) *cobra.Command {
 		Short:         "Look into duelog's stores and talk to its brokers",
 		Long:          longHelp + "\n\n" + exitHelp,
 		Example:       examples,
-		Args:          func(_ *cobra.Command, args []string) error { return unknownVerb(args) },
+		Args:          unknownVerb,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -139,14 +139,24 @@ func newRoot(e *env) *cobra.Command {
 	}
 	root.SetCompletionCommandGroupID(other)
 	root.SetHelpCommandGroupID(other)
+	root.InitDefaultCompletionCmd("completion") // of which cobra would make one later
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args, c.RunE = unknownVerb, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	return root
 }
 
-func unknownVerb(args []string) error {
+// unknownVerb is the cobra.PositionalArgs of a command that has only verbs.
+func unknownVerb(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return usagef("unknown verb %q", args[0])
+	err := usagef("unknown verb %q", args[0])
+	cmd.SuggestionsMinimumDistance = 2
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		return hint(err, "%s %s", cmd.CommandPath(), like[0])
+	}
+	return err
 }
 
 // arguments is a cobra.PositionalArgs that asks for exactly the named arguments.
@@ -167,9 +177,17 @@ func versionCommand(e *env) *cobra.Command {
 		Use:   "version",
 		Short: "Print the version of this binary",
 		Args:  arguments(),
+		Example: `  duelogctl version
+  duelogctl version -o json`,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(e.out, "duelogctl %s, %s, %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return err
+			platform := runtime.GOOS + "/" + runtime.GOARCH
+			if e.forPeople() {
+				_, err := fmt.Fprintf(e.out, "duelogctl %s, %s, %s\n", version(), runtime.Version(), platform)
+				return err
+			}
+			t := e.table("version", "go_version", "platform")
+			t.row(version(), runtime.Version(), platform)
+			return t.close()
 		},
 	}
 }

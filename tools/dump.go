@@ -176,9 +176,14 @@ type span struct {
 	byTime   bool
 }
 
-func (s *span) flags(cmd *cobra.Command, what string) {
-	cmd.Flags().StringVar(&s.from, "from", "", "begin at this offset or `time` "+what)
-	cmd.Flags().StringVar(&s.to, "to", "", "end before this offset or `time`")
+// flags adds --from and --to. place is what a bare number means: offset, slot, or ""
+// if it means nothing; what says of which times they are.
+func (s *span) flags(cmd *cobra.Command, place, what string) {
+	if place != "" {
+		place += " or "
+	}
+	cmd.Flags().StringVar(&s.from, "from", "", "begin at this "+place+"`time` "+what)
+	cmd.Flags().StringVar(&s.to, "to", "", "end before this "+place+"`time`")
 }
 
 // parse reads both ends. A bare number is an offset.

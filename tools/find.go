@@ -105,6 +105,7 @@ type life struct {
 	file     string
 	offset   int64 // of the record in the file
 	storedMs int64
+	movedMs  int64  // when it was written to a cold file; 0 for all others
 	id       string // UNIQ_KEY
 	way      string
 	firings  []store.Firing

@@ -112,5 +112,8 @@ func (f *finder) foundCold(r *cold.File, it *commitlog.Item, payload []byte, way
 	if at, ok := r.Block(it.Loc.Offset()); ok {
 		l.offset = at.Offset
 	}
+	if made, err := r.Layout(); err == nil {
+		l.movedMs = made.CreatedMs
+	}
 	f.found(l, payload)
 }

@@ -84,7 +84,7 @@ func groupCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "group",
 		Short: "Delete a consumer group",
-		Args:  func(_ *cobra.Command, args []string) error { return unknownVerb(args) },
+		Args:  unknownVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(groupDelete(e))

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ func inspectCommand(e *env) *cobra.Command {
 		Short: "Show what the files of a store hold, byte by byte or counted",
 		Long: `Show what the files of a store hold. Each kind of file has its own verb; all of them
 take a STORE, and where it makes sense a single FILE of one. They only read.`,
-		Args: func(_ *cobra.Command, args []string) error { return unknownVerb(args) },
+		Args: unknownVerb,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, verb := range inspectVerbs {
@@ -33,9 +34,24 @@ take a STORE, and where it makes sense a single FILE of one. They only read.`,
 	return cmd
 }
 
+// storeOf is the store that FILE|STORE means, for verbs that show one file of it, which
+// has this name in a store.
+func storeOf(arg, name string) string {
+	if st, err := os.Stat(arg); err != nil || st.IsDir() {
+		return arg
+	}
+	if path := "./" + filepath.Clean(arg); strings.HasSuffix(path, "/"+name) {
+		return filepath.Clean(strings.TrimSuffix(filepath.Clean(arg), name) + ".")
+	}
+	return arg
+}
+
 // readManifest reads the MANIFEST of the store in dir, and says what to do if
 // that does not work.
 func readManifest(dir string) (*store.Manifest, error) {
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		return nil, hint(usagef("%s is a file, not a store", dir), "give the directory that has the MANIFEST in it")
+	}
 	m, err := store.ReadManifest(dir)
 	return m, manifestHint(dir, err)
 }

@@ -1,16 +1,23 @@
 package tools
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/duelog/duelog/store"
+)
 
 func inspectCheckpoint(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "checkpoint STORE",
+		Use:   "checkpoint FILE|STORE",
 		Short: "Where recovery would start, and how much it would read",
 		Long: `Show for each lane up to where its index reaches, up to where everything due is done, and
 how many bytes the next start would scan, as far as the MANIFEST knows; what was
 appended after its last edit comes on top.`,
-		Args: arguments("STORE"),
-		RunE: func(_ *cobra.Command, args []string) error { return e.checkpoint(args[0]) },
+		Example: `  duelogctl inspect checkpoint ./data`,
+		Args:    arguments("FILE|STORE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return e.checkpoint(storeOf(args[0], store.ManifestName))
+		},
 	}
 }
 

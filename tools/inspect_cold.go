@@ -28,7 +28,7 @@ of a file is not shown, and what no intact block has is shown as damage.
 		Args: arguments("FILE|STORE"),
 		RunE: func(_ *cobra.Command, args []string) error { return s.run(e, args[0]) },
 	}
-	s.span.flags(cmd, "(of firing)")
+	s.span.flags(cmd, "offset", "(of firing)")
 	bodyFlag(cmd, &s.body)
 	return cmd
 }

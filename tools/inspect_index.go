@@ -50,7 +50,7 @@ fire times.`,
 	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"second", "minute", "hour", "day"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().StringVar(&c.topic, "topic", "", "only this `topic`")
 	cmd.Flags().IntVar(&c.lane, "lane", -1, "only this lane")
-	c.span.flags(cmd, "(of firing)")
+	c.span.flags(cmd, "", "(of firing)")
 	return cmd
 }
 

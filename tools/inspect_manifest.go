@@ -12,7 +12,7 @@ import (
 func inspectManifest(e *env) *cobra.Command {
 	var history bool
 	cmd := &cobra.Command{
-		Use:   "manifest STORE",
+		Use:   "manifest FILE|STORE",
 		Short: "The catalog: files, queues and the checkpoint of a store",
 		Long: `Show what the MANIFEST says: the segments, cold files and runs that belong to the store, the
 queues with their numbers, and the point where recovery would start. Of a segment it tells
@@ -24,12 +24,13 @@ With --history show instead each operation in the file, in order, field by field
 its byte offset.`,
 		Example: `  duelogctl inspect manifest ./data
   duelogctl inspect manifest ./data --history -o csv`,
-		Args: arguments("STORE"),
+		Args: arguments("FILE|STORE"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			dir := storeOf(args[0], store.ManifestName)
 			if history {
-				return e.manifestHistory(args[0])
+				return e.manifestHistory(dir)
 			}
-			return e.manifestState(args[0])
+			return e.manifestState(dir)
 		},
 	}
 	cmd.Flags().BoolVar(&history, "history", false, "every operation, field by field")

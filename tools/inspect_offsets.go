@@ -15,13 +15,16 @@ import (
 
 func inspectOffsets(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:   "offsets STORE",
+		Use:   "offsets FILE|STORE",
 		Short: "How far the consumer groups are",
 		Long: `Show the consumer offsets of a store beside the slots that its queues held at the last
 checkpoint. A negative lag is normal in a store in use: offsets and checkpoints are
 written at different moments.`,
-		Args: arguments("STORE"),
-		RunE: func(_ *cobra.Command, args []string) error { return e.offsets(args[0]) },
+		Example: `  duelogctl inspect offsets ./data`,
+		Args:    arguments("FILE|STORE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return e.offsets(storeOf(args[0], filepath.Join(configDir, "offsets.json")))
+		},
 	}
 }
 

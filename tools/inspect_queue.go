@@ -35,7 +35,7 @@ the files hold beyond the checkpoint of the store is shown too; a restart writes
 		},
 	}
 	cmd.Flags().StringVar(&topic, "topic", "", "only this `topic`")
-	sp.flags(cmd, "(of becoming visible)")
+	sp.flags(cmd, "slot", "(of becoming visible)")
 	return cmd
 }
 

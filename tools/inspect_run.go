@@ -28,7 +28,7 @@ offsets in the file, or fire times.`,
 			return e.dumpRuns(args[0], &sp)
 		},
 	}
-	sp.flags(cmd, "(of firing)")
+	sp.flags(cmd, "offset", "(of firing)")
 	return cmd
 }
 

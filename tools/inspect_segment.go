@@ -49,7 +49,7 @@ on to the next segment of a store; of a single file it waits for the end.`,
 		},
 	}
 	cmd.Flags().IntVar(&s.lane, "lane", -1, "only this lane")
-	s.flags(cmd)
+	s.flags(cmd, "(of storing)")
 	bodyFlag(cmd, &s.body)
 	return cmd
 }
@@ -70,18 +70,21 @@ slots that they got.
 			return stopped(cmd.Context(), s.follow, s.run(cmd.Context(), e, args[0]))
 		},
 	}
-	s.flags(cmd)
+	s.flags(cmd, "(of firing)")
 	return cmd
 }
 
-func (s *segmentDump) flags(cmd *cobra.Command) {
-	s.span.flags(cmd, "(of storing)")
+func (s *segmentDump) flags(cmd *cobra.Command, what string) {
+	s.span.flags(cmd, "offset", what)
 	cmd.Flags().BoolVarP(&s.follow, "follow", "f", false, "wait for more at the end, until Ctrl-C")
 }
 
 func (s *segmentDump) run(ctx context.Context, e *env, arg string) error {
 	if err := errors.Join(s.span.parse(e.now()), checkBody(s.body)); err != nil {
 		return err
+	}
+	if s.lane > 255 {
+		return usagef("--lane %d: a store has lanes 0 to 255", s.lane)
 	}
 	t, err := findTarget(arg, 3-bool2int(s.lane == store.JournalLane))
 	if err != nil {
@@ -119,6 +122,9 @@ func (s *segmentDump) choose(t *target) ([]segmentFile, error) {
 		f, err := oneSegment(t.file, s.lane)
 		return []segmentFile{f}, err
 	}
+	if s.lane == store.ColdLane {
+		return nil, hint(usagef("lane %d has no segments, but cold files", s.lane), "duelogctl inspect cold %s", t.store)
+	}
 	lanes := []uint8{uint8(max(s.lane, 0))}
 	if s.lane < 0 {
 		var err error
@@ -143,8 +149,11 @@ func oneSegment(path string, lane int) (segmentFile, error) {
 	if !ok {
 		return segmentFile{}, usagef("%s is not a segment: its name is not 20 digits", path)
 	}
+	n, err := strconv.ParseUint(filepath.Base(filepath.Dir(path)), 10, 8)
+	if lane == store.JournalLane && err == nil {
+		return segmentFile{}, hint(usagef("%s is a segment of lane %d, not of the journal", path, n), "duelogctl inspect segment %s", path)
+	}
 	if lane < 0 {
-		n, err := strconv.ParseUint(filepath.Base(filepath.Dir(path)), 10, 8)
 		if err != nil {
 			return segmentFile{}, hint(usagef("%s does not lie in the directory of its lane", path), "give --lane")
 		}

@@ -33,14 +33,14 @@ writes: it replaces the pages of an earlier version.`,
 
 func writeManual(root *cobra.Command, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write manual: %w", err)
+		return hint(fmt.Errorf("write manual: %w", err), "choose another --dir")
 	}
 	return eachVerb(root, func(cmd *cobra.Command) error {
 		var page strings.Builder
 		manPage(&page, cmd)
 		path := filepath.Join(dir, manName(cmd)+".1")
 		if err := os.WriteFile(path, []byte(page.String()), 0o644); err != nil {
-			return fmt.Errorf("write manual: %w", err)
+			return hint(fmt.Errorf("write manual: %w", err), "choose another --dir")
 		}
 		return nil
 	})
@@ -80,7 +80,7 @@ func manPage(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(w, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(cmd.Example))
 	}
 	if cmd.HasParent() {
-		fmt.Fprintf(w, ".SH EXIT STATUS\n.nf\n%s\n.fi\n", roff(strings.TrimSpace(strings.TrimPrefix(exitHelp, "Exit codes:\n"))))
+		fmt.Fprintf(w, ".SH EXIT STATUS\n.nf\n%s\n.fi\n", roff(strings.TrimRight(strings.TrimPrefix(exitHelp, "Exit codes:\n"), "\n")))
 	}
 	manSeeAlso(w, cmd)
 }

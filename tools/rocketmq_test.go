@@ -17,7 +17,7 @@ import (
 
 // rocketmqFixture writes a store as RocketMQ does.
 type rocketmqFixture struct {
-	t        *testing.T
+	t        failer
 	dir      string
 	fileSize int
 	log      []byte
@@ -25,12 +25,15 @@ type rocketmqFixture struct {
 }
 
 func newRocketmqFixture(t *testing.T) *rocketmqFixture {
-	return &rocketmqFixture{t: t, dir: t.TempDir(), fileSize: 4096, slots: map[string]int64{}}
+	return rocketmqFixtureAt(t, t.TempDir())
+}
+
+func rocketmqFixtureAt(t failer, dir string) *rocketmqFixture {
+	return &rocketmqFixture{t: t, dir: dir, fileSize: 4096, slots: map[string]int64{}}
 }
 
 // put appends a message; properties are names and values in turn.
 func (f *rocketmqFixture) put(topic string, queue int32, body string, storeMs int64, properties ...string) {
-	f.t.Helper()
 	m := message.Message{Topic: topic, QueueID: queue, Body: []byte(body), BornMs: 1000, StoreMs: storeMs}
 	var props []byte
 	for i := 0; i < len(properties); i += 2 {
@@ -60,7 +63,6 @@ func (f *rocketmqFixture) timer(topic, id, body string, due int64, more ...strin
 
 // write writes the files. offsets are what delayOffset.json says; nil leaves it out.
 func (f *rocketmqFixture) write(offsets map[int]int64) string {
-	f.t.Helper()
 	dir := filepath.Join(f.dir, "commitlog")
 	require.NoError(f.t, os.MkdirAll(dir, 0o755))
 	require.NoError(f.t, os.MkdirAll(filepath.Join(f.dir, "config"), 0o755))

@@ -28,6 +28,8 @@ const noRaceSleep = "atexit_sleep_ms=0"
 //	                 the store of fixture_test.go, the same byte for byte each time but for
 //	                 when its runs were made; with a key index if asked for
 //	mkcold DIR       a store with messages in one cold file, the same each time
+//	mkrocketmq DIR   a store of Apache RocketMQ in which two messages wait, one of them by a
+//	                 delay level
 //	grow DIR N       puts N messages into a store of mkfixture, due a moment later
 //	await FILE REGEXP
 //	                 waits until a file has it
@@ -45,7 +47,13 @@ func TestScripts(t *testing.T) {
 			"mkstore":   mkstore,
 			"overwrite": overwrite,
 			"await":     await,
-			"grow":      grow,
+			"mkrocketmq": func(ts *testscript.TestScript, _ bool, args []string) {
+				f := rocketmqFixtureAt(scriptFailer{ts}, ts.MkAbs(args[0]))
+				f.timer("orders", "A", "timed", time.Now().Add(time.Hour).UnixMilli(), "KEYS", "k")
+				f.put(rocketmqLevelTopic, 17, "level", time.Now().UnixMilli(), "UNIQ_KEY", "C", "DELAY", "18", "REAL_TOPIC", "mails", "REAL_QID", "0")
+				f.write(nil)
+			},
+			"grow": grow,
 			"mkcold": func(ts *testscript.TestScript, _ bool, args []string) {
 				makeCold(scriptFailer{ts}, ts.MkAbs(args[0]), time.UnixMilli(fixtureStart), 2*time.Hour, 500)
 			},

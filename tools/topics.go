@@ -134,7 +134,7 @@ func topicCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "topic",
 		Short: "Create or delete a topic",
-		Args:  func(_ *cobra.Command, args []string) error { return unknownVerb(args) },
+		Args:  unknownVerb,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(topicCreate(e), topicDelete(e))
