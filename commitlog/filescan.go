@@ -25,6 +25,9 @@ type FileScan struct {
 	// Whole says that the segment has a successor or was sealed, so nothing in it
 	// can be a torn tail.
 	Whole bool
+	// First says that only the frame at From is wanted: nothing behind it is read, and
+	// bad bytes in its place are told to nobody.
+	First bool
 	// LastMs is the store time of the frame before From; 0 = unknown.
 	LastMs int64
 	// Visit gets the frames in order, those that seal a segment not. Its error ends
@@ -73,6 +76,9 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 	if w.damaged == nil {
 		w.damaged = func(int64, int64, *CorruptionError) {}
 	}
+	if s.First {
+		return FileEnd{}, w.first(max(s.From, s.Base))
+	}
 	if s.Buffer != nil {
 		w.r.buf = (*s.Buffer)[:0]
 	}
@@ -89,6 +95,18 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 		*s.Buffer = w.r.buf
 	}
 	return FileEnd{Pos: end.pos, Sealed: end.sealed, Torn: end.torn, LastMs: w.last}, err
+}
+
+// first visits the frame at off if there is a valid one.
+func (w *walk) first(off int64) error {
+	if off+FrameHeaderSize > w.r.limit {
+		return nil
+	}
+	p, err := w.r.probe(off, w.last)
+	if err != nil || p.reason != nil || p.frame.seal {
+		return err
+	}
+	return w.visit(p.frame)
 }
 
 // plainFile is a file that nobody mapped, read from front to back.
@@ -109,7 +127,10 @@ func (p *plainFile) Base() int64 { return p.base }
 
 func (p *plainFile) ReadAt(b []byte, off int64) error {
 	if p.asked = max(p.asked, off+int64(len(b))); p.asked < off+fileAhead-fileStep {
-		durable.Prefetch(p.File, p.asked, off+fileAhead-p.asked)
+		end := min(off+fileAhead, durable.NextHole(p.File, p.asked)) // what was never written is not worth memory
+		if end > p.asked {
+			durable.Prefetch(p.File, p.asked, end-p.asked)
+		}
 		p.asked = off + fileAhead
 	}
 	n, err := p.File.ReadAt(b, off)
@@ -121,6 +142,9 @@ func (p *plainFile) ReadAt(b []byte, off int64) error {
 	}
 	return fmt.Errorf("read segment %s: %w", p.Name(), err)
 }
+
+// nextData passes over what was never written, or given back.
+func (p *plainFile) nextData(off int64) int64 { return durable.NextData(p.File, off) }
 
 // AppendFrame appends to dst a frame of records that stands at loc, for whoever
 // writes a lane anew; the frames' order is the caller's affair.

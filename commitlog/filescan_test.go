@@ -81,3 +81,44 @@ func TestFillerFramesTakeThePlaceOfDamage(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, records)
 }
+
+func TestScanFileOfTheFirstFrameLooksNoFurther(t *testing.T) {
+	path, ends := segmentOf(t, 3)
+	times, _, _ := scanTimes(t, path, FileScan{First: true})
+	require.Equal(t, []int64{100}, times)
+	times, _, _ = scanTimes(t, path, FileScan{First: true, From: ends[0]})
+	require.Equal(t, []int64{101}, times)
+	times, lost, _ := scanTimes(t, path, FileScan{First: true, From: ends[0] + 1, Whole: true})
+	require.Empty(t, times)
+	require.Empty(t, lost)
+	times, _, _ = scanTimes(t, path, FileScan{First: true, From: ends[2] + 4096})
+	require.Empty(t, times)
+}
+
+// TestScanFileFindsFramesBehindAHole looks for what follows bytes that were never
+// written, in a file that has none of them, and in one that has them as zeroes.
+func TestScanFileFindsFramesBehindAHole(t *testing.T) {
+	const hole = 5<<20 + 77
+	for _, sparse := range []bool{true, false} {
+		path, ends := segmentOf(t, 2)
+		require.NoError(t, os.Truncate(path, ends[1]))
+		at := ends[1] + hole
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		require.NoError(t, err)
+		if !sparse {
+			_, err = f.WriteAt(make([]byte, hole), ends[1])
+			require.NoError(t, err)
+		}
+		_, err = f.WriteAt(AppendFrame(nil, MakeLoc(1, at), 102, Record{Flags: FlagScheduled, Payload: []byte("behind")}), at)
+		require.NoError(t, err)
+		require.NoError(t, f.Truncate(at+3*hole))
+		require.NoError(t, f.Close())
+		times, lost, end := scanTimes(t, path, FileScan{})
+		require.Equal(t, []int64{100, 101, 102}, times)
+		require.Equal(t, []Damage{{ends[1], at}}, lost)
+		require.Zero(t, end.Torn)
+		times, lost, _ = scanTimes(t, path, FileScan{Whole: true})
+		require.Len(t, times, 3)
+		require.Len(t, lost, 2)
+	}
+}

@@ -159,7 +159,13 @@ var magicBytes = []byte("DLF")
 
 // nextMagic is the first offset in [off, until) at which a magic stands, or until.
 func (r *frameReader) nextMagic(off, until int64) (int64, error) {
+	sparse, _ := r.f.(interface{ nextData(off int64) int64 })
 	for off < until {
+		if sparse != nil && r.at+int64(len(r.buf))-off < FrameHeaderSize { // what comes next is not read yet
+			if off = sparse.nextData(off-r.f.Base()) + r.f.Base(); off >= until {
+				break
+			}
+		}
 		b, err := r.window(off, FrameHeaderSize)
 		if err != nil {
 			return 0, err

@@ -88,8 +88,11 @@ func (m *Manifest) Covers(e *delayindex.Entry) bool {
 // Moved reports whether the message that lies at loc in a segment, and fires at
 // fireMs, lives in a cold file: neither the index nor anybody else means that place.
 func (m *Manifest) Moved(fireMs int64, loc commitlog.Loc) bool {
+	if loc.Lane() != farLane {
+		return false
+	}
 	for _, c := range m.Cuts {
-		if off := loc.Offset(); loc.Lane() == farLane && c.Base <= off && off < c.End {
+		if off := loc.Offset(); c.Base <= off && off < c.End {
 			return fireMs >= c.FireMs
 		}
 	}

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/duelog/duelog/internal/durable"
 	"github.com/duelog/duelog/store"
 )
 
-// benchStore is a store with n pending messages of size bytes, due over a day.
+// benchStore is a store with n pending messages of size bytes, due in no order over a day.
 func benchStore(b *testing.B, n, size int) string {
 	dir := filepath.Join(b.TempDir(), "store")
 	s, err := store.Open(dir, &store.Options{})
@@ -29,7 +30,7 @@ func benchStore(b *testing.B, n, size int) string {
 	go func() {
 		for i := range n {
 			copy(payload, strconv.Itoa(i))
-			m := store.Message{Queue: q, FireMs: start + int64(i)*17%86_400_000, Key: uint32(i), Payload: payload}
+			m := store.Message{Queue: q, FireMs: start + int64(i)*7919*7919%86_400_000, Key: uint32(i), Payload: payload}
 			if err := s.PutAsync(&m, done, 0); err != nil {
 				done <- err
 			}
@@ -51,7 +52,7 @@ func (d doneCount) PutDone(_ uint64, _ store.Result, err error) { d <- err }
 
 // messages is how many messages the benchmarks use; DUELOG_TOOLS_BENCH sets another number.
 func messages(b *testing.B) int {
-	n := 1_000_000
+	n := 4_000_000
 	if v := os.Getenv("DUELOG_TOOLS_BENCH"); v != "" {
 		var err error
 		n, err = strconv.Atoi(v)
@@ -68,6 +69,13 @@ func dropCached(b *testing.B, dir string) {
 		}
 		return err
 	}))
+}
+
+// cpuTime is how long the process has used a processor.
+func cpuTime(b *testing.B) time.Duration {
+	var u unix.Rusage
+	require.NoError(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // readAll reads used bytes of every file in large pieces, as fast as the disk can.
@@ -102,7 +110,7 @@ func BenchmarkVerifyAgainstDisk(b *testing.B) {
 	for _, size := range []int{100, 1024} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
 			dir := benchStore(b, messages(b), size)
-			var disk, tool time.Duration
+			var disk, tool, cpu time.Duration
 			var bytes int64
 			b.ResetTimer()
 			for range b.N {
@@ -112,12 +120,15 @@ func BenchmarkVerifyAgainstDisk(b *testing.B) {
 				disk += time.Since(start)
 				dropCached(b, dir)
 				start = time.Now()
+				cpu -= cpuTime(b)
 				code, out, errs := runQuietly("verify", dir)
 				require.Equal(b, ExitOK, code, out+errs)
+				cpu += cpuTime(b)
 				tool += time.Since(start)
 			}
 			b.SetBytes(2 * bytes)
 			b.ReportMetric(disk.Seconds()/tool.Seconds(), "of-disk")
+			b.ReportMetric(float64(cpu)/float64(b.N*messages(b)), "cpu-ns/message")
 		})
 	}
 }
@@ -128,7 +139,7 @@ func BenchmarkRepairAgainstCopy(b *testing.B) {
 	for _, size := range []int{100, 1024} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
 			dir := benchStore(b, messages(b), size)
-			var plainCopy, tool time.Duration
+			var plainCopy, tool, cpu time.Duration
 			b.ResetTimer()
 			for range b.N {
 				out := filepath.Join(b.TempDir(), "copy")
@@ -139,12 +150,15 @@ func BenchmarkRepairAgainstCopy(b *testing.B) {
 				require.NoError(b, os.RemoveAll(out))
 				dropCached(b, dir)
 				start = time.Now()
+				cpu -= cpuTime(b)
 				code, o, errs := runQuietly("repair", dir, "--out", out)
 				require.Equal(b, ExitOK, code, o+errs)
+				cpu += cpuTime(b)
 				tool += time.Since(start)
 				require.NoError(b, os.RemoveAll(out))
 			}
 			b.ReportMetric(plainCopy.Seconds()/tool.Seconds(), "of-copy")
+			b.ReportMetric(float64(cpu)/float64(b.N*messages(b)), "cpu-ns/message")
 		})
 	}
 }

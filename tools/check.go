@@ -31,11 +31,11 @@ import (
 //     temporary files. (check_refs.go)
 //  3. The lanes, cut at the runs into tiles, several at a time. The records of a
 //     tile are met with the entries of its run, brought into the order of the log,
-//     and with what was sorted in step 2. (check_lane.go)
+//     and with what was sorted in step 2. (check_lane.go, check_tile.go)
 //  4. The runs of the key index. (check_keys.go)
 //
 // So memory is bounded by the sorter, and the entries of as many runs as are
-// checked at once; of a run with more than runSlice entries a part at a time.
+// checked at once; a run with more than runSlice entries is several tiles.
 //
 // A store in use goes on meanwhile. What a file is missed for is looked up in
 // the MANIFEST of that moment before it counts: whatever was recycled, dropped or
@@ -56,6 +56,8 @@ type check struct {
 	allSlotsBad bool
 	lanes       map[uint8]bool // to look at: those on disk, in the MANIFEST, and referred to
 	keys        map[uint8][]*keyPiece
+
+	orders sync.Pool // of *logOrder: memory for the entries of a tile
 
 	read     atomic.Int64 // bytes so far
 	progress *progress
@@ -206,6 +208,14 @@ func (c *check) checkLanes(ctx context.Context) error {
 		l.figures()
 	}
 	return nil
+}
+
+// runCount is how many runs there are.
+func (c *check) runCount() (n int) {
+	for _, runs := range c.m.Runs {
+		n += len(runs)
+	}
+	return n
 }
 
 // readers is how many files are read at once: enough to keep a disk busy while

@@ -55,7 +55,7 @@ func (k *tileCheck) coldFile(f segmentFile, lo, hi int64) error {
 		return k.l.c.readError(err, f.lane, f.base)
 	}
 	defer r.Close()
-	if lo == f.base && !k.again {
+	if lo == f.base {
 		k.l.c.totals.cold.Add(1)
 		k.coldShape(f, r)
 	}
@@ -83,7 +83,8 @@ func (k *tileCheck) coldShape(f segmentFile, r *cold.File) {
 }
 
 func (k *tileCheck) coldRecords(f segmentFile, r *cold.File, lo, hi int64) error {
-	seg := k.l.segs[f.base]
+	var sums segmentSums
+	defer k.l.segs[f.base].sums.merge(&sums)
 	lastMs := int64(0)
 	for it, err := range r.Records() {
 		var lost *cold.BlockError
@@ -103,16 +104,14 @@ func (k *tileCheck) coldRecords(f segmentFile, r *cold.File, lo, hi int64) error
 			k.coldOrder(f, r, &it)
 		}
 		lastMs = it.When
-		seg.sums.record(&it)
+		sums.record(&it)
 		k.record(&it)
 		if k.keys != nil {
 			if payload, err := r.View(off, it.Size); err == nil {
 				k.keys.record(it.Loc, payload)
 			}
 		}
-		if !k.again {
-			k.l.c.count(commitlog.RecordHeaderSize + int64(it.Size))
-		}
+		k.l.c.count(commitlog.RecordHeaderSize + int64(it.Size))
 		if err := errors.Join(k.failed, k.ctx.Err()); err != nil {
 			return err
 		}
@@ -133,9 +132,6 @@ func (k *tileCheck) coldDamaged(f segmentFile, lost *cold.BlockError, lo, hi int
 }
 
 func (k *tileCheck) coldOrder(f segmentFile, r *cold.File, it *commitlog.Item) {
-	if k.again {
-		return
-	}
 	at, _ := r.Block(it.Loc.Offset())
 	k.l.c.find(finding{
 		severity: severityDamaged, check: "cold", file: relative(k.l.c.dir, f.path), offset: at.Offset,

@@ -11,25 +11,25 @@ import (
 	"github.com/duelog/duelog/store"
 )
 
-// record meets one record with what refers to it.
+// record meets one record with what refers to it. Most are referred to by nothing but
+// an entry of the run, or a slot.
 func (k *tileCheck) record(it *commitlog.Item) {
+	k.seen++
 	k.strayEntries(it.Loc)
-	k.failed = errors.Join(k.failed, k.refs.before(it.Loc, k.strayRef))
 	fired, slots := k.firings[:0], k.slots[:0]
-	k.failed = errors.Join(k.failed, k.refs.before(it.Loc+1, func(r *ref) {
-		if r.kind == refJournal {
-			fired = append(fired, *r)
-		} else {
-			slots = append(slots, *r)
+	if !k.refs.ended && k.refs.head.loc <= it.Loc {
+		k.failed = errors.Join(k.failed, k.refs.before(it.Loc, k.strayRef), k.refs.before(it.Loc+1, func(r *ref) {
+			if r.kind == refJournal {
+				fired = append(fired, *r)
+			} else {
+				slots = append(slots, *r)
+			}
+			k.match(it, r)
+		}))
+		k.firings, k.slots = fired, slots
+		for i := range fired {
+			k.agree(&fired[i], slots)
 		}
-		k.match(it, r)
-	}))
-	k.firings, k.slots = fired, slots
-	for i := range fired {
-		k.agree(&fired[i], slots)
-	}
-	if !k.again {
-		k.l.c.totals.records.Add(1)
 	}
 	if it.Queue >= k.l.c.m.NextQueue && it.Queue >= k.l.c.latest().NextQueue {
 		k.l.c.unknownQueue(it)
@@ -123,30 +123,62 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 // scheduled checks that a record that waits is in the index, and as it is.
 func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 	e := itemEntry(it)
-	if !k.again && !fired && !k.l.c.cancelled[it.Loc] && !k.l.c.m.Covers(&e) && !k.l.c.m.Moved(it.When, it.Loc) {
-		k.l.c.totals.pending.Add(1)
+	done := fired || k.l.c.m.Covers(&e) || k.l.c.m.Moved(it.When, it.Loc)
+	if !done && (len(k.l.c.cancelled) == 0 || !k.l.c.cancelled[it.Loc]) {
+		k.pending++
 	}
-	if len(k.entries) > 0 && k.entries[0].Loc == e.Loc {
-		got := k.entries[0]
-		k.entries = k.entries[1:]
+	if got := k.run.head(); got != nil && got.Loc == e.Loc {
+		k.run.pop()
 		if got.FireMs() != e.FireMs() || got.Size != e.Size || got.Queue != e.Queue || got.Tag != e.Tag || got.Key != e.Key {
-			k.l.c.find(finding{
-				severity: severityDamaged, check: "index", file: runPath(k.t.lane, *k.t.run),
-				what: fmt.Sprintf("the entry of %v is not what the record says: due %s, not %s", it.Loc, humanText(ms(got.FireMs())), humanText(ms(it.When))),
-				lost: "the message fires at a wrong time or not at all", next: k.l.c.repairHint(),
-			})
+			k.wrongEntry(it, got)
 		}
 		return
 	}
-	if fired || !k.t.indexed || k.t.run != nil && (!k.known || e.Loc < k.lo || e.Loc >= k.hi) || k.l.c.done(&e) {
+	if done || !k.t.indexed || k.t.run != nil && !k.known || k.l.c.done(&e) {
 		return
 	}
+	k.unindexed.add(it)
+}
+
+func (k *tileCheck) wrongEntry(it *commitlog.Item, got *delayindex.Entry) {
 	k.l.c.find(finding{
-		severity: severityLost, check: "index", file: segmentPath(k.t.lane, k.segmentOf(it.Loc.Offset())),
-		offset: it.Loc.Offset() - k.segmentOf(it.Loc.Offset()),
-		what:   fmt.Sprintf("the message at %v is pending, but in no run", it.Loc),
-		lost:   fmt.Sprintf("the message of %s due %s does not fire", k.l.c.names.name(it.Queue), humanText(ms(it.When))), next: k.l.c.repairHint(),
+		severity: severityDamaged, check: "index", file: runPath(k.t.lane, *k.t.run),
+		what: fmt.Sprintf("the entry of %v is not what the record says: due %s, not %s", it.Loc, humanText(ms(got.FireMs())), humanText(ms(it.When))),
+		lost: "the message fires at a wrong time or not at all", next: k.l.c.repairHint(),
 	})
+}
+
+// unindexed are messages of a tile that are pending, but in no run.
+type unindexed struct {
+	first commitlog.Loc
+	sum   lostSum
+}
+
+func (u *unindexed) add(it *commitlog.Item) {
+	if u.sum.pending == 0 {
+		u.first = it.Loc
+	}
+	e := itemEntry(it)
+	u.sum.entry(&e)
+}
+
+// reportUnindexed reports them, in one finding however many there are.
+func (k *tileCheck) reportUnindexed() {
+	u := &k.unindexed
+	if u.sum.pending == 0 {
+		return
+	}
+	base := k.segmentOf(u.first.Offset())
+	f := finding{
+		severity: severityLost, check: "index", file: segmentPath(k.t.lane, base), offset: u.first.Offset() - base,
+		what: fmt.Sprintf("%d messages, the first at %v, are pending, but in no run", u.sum.pending, u.first),
+		lost: u.sum.String(k.l.c.names) + ", which do not fire", next: k.l.c.repairHint(),
+	}
+	if isCold(k.t.lane) && k.t.run == nil {
+		f.severity, f.lost = severityDamaged, "nothing: the cold file has what its run would say"
+		f.next = "restart the broker, which makes a run of it, or: " + k.l.c.repairHint()
+	}
+	k.l.c.find(f)
 }
 
 func (k *tileCheck) segmentOf(off int64) int64 {
@@ -161,6 +193,9 @@ func (k *tileCheck) segmentOf(off int64) int64 {
 
 // strayEntries are entries of the run below loc that no record answers to.
 func (k *tileCheck) strayEntries(loc commitlog.Loc) {
+	if e := k.run.head(); e == nil || e.Loc >= uint64(loc) {
+		return
+	}
 	k.entriesBefore(loc, func(e *delayindex.Entry) {
 		if k.l.c.done(e) {
 			return

@@ -17,25 +17,20 @@ type segmentSums struct {
 	holes   bool
 }
 
-func (s *segmentSums) frame(f *commitlog.Frame) {
-	maxFire := int64(0)
-	for it := range f.Items() {
-		if it.Scheduled() {
-			maxFire = max(maxFire, it.When)
-		}
+// record adds a record; one goroutine.
+func (s *segmentSums) record(it *commitlog.Item) {
+	s.records++
+	if it.Scheduled() {
+		s.maxFire = max(s.maxFire, it.When)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.records += int64(f.Records)
-	s.maxFire = max(s.maxFire, maxFire)
 }
 
-// record adds a scheduled record.
-func (s *segmentSums) record(it *commitlog.Item) {
+// merge adds what one tile saw.
+func (s *segmentSums) merge(o *segmentSums) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.records++
-	s.maxFire = max(s.maxFire, it.When)
+	s.records += o.records
+	s.maxFire = max(s.maxFire, o.maxFire)
 }
 
 func (s *segmentSums) damage() {

@@ -77,26 +77,19 @@ func isRegistered(m *store.Manifest, f *segmentFile) bool {
 }
 
 // beginsWithFrame tells whether a file was ever used for what its name says.
-func beginsWithFrame(f *segmentFile) bool {
-	first, ok := firstFrame(f, f.base+commitlog.FrameHeaderSize+commitlog.MaxFrameBytes)
-	return ok && first == f.base
-}
+func beginsWithFrame(f *segmentFile) bool { return hasFrame(f, true) }
 
 // holdsFrame tells the same of a file whose beginning may be damaged: it may read
 // all of it.
-func holdsFrame(f *segmentFile) bool {
-	_, ok := firstFrame(f, 0)
-	return ok
-}
+func holdsFrame(f *segmentFile) bool { return hasFrame(f, false) }
 
-// firstFrame is where the first valid frame of a file begins, if it has one before limit.
-func firstFrame(f *segmentFile, limit int64) (at int64, ok bool) {
-	enough := errors.New("one frame is enough")
+// hasFrame tells whether a file has a valid frame: at its beginning, or anywhere.
+func hasFrame(f *segmentFile, first bool) bool {
 	_, err := commitlog.ScanFile(f.path, commitlog.FileScan{
-		Lane: f.lane, Base: f.base, Limit: limit, Whole: true,
-		Visit: func(fr commitlog.Frame) error { at = fr.Loc.Offset(); return enough },
+		Lane: f.lane, Base: f.base, Whole: true, First: first,
+		Visit: func(commitlog.Frame) error { return errEnough },
 	})
-	return at, errors.Is(err, enough)
+	return errors.Is(err, errEnough)
 }
 
 func segmentInfo(m *store.Manifest, lane uint8, base int64) (commitlog.SegmentInfo, bool) {

@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -93,4 +94,30 @@ func wrapPath(op string, f *os.File, err error) error {
 // and does not wait.
 func Prefetch(f *os.File, off, n int64) {
 	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_WILLNEED)
+}
+
+// NextData returns the first offset at or behind off at which f may have bytes other
+// than zero, the end of the file if there is none. A hole reads as zeroes, and so does
+// what was reserved and never written.
+func NextData(f *os.File, off int64) int64 { return seek(f, off, unix.SEEK_DATA) }
+
+// NextHole returns the first offset at or behind off from which on f has only zeroes up
+// to NextData of it, the end of the file if there is none.
+func NextHole(f *os.File, off int64) int64 { return seek(f, off, unix.SEEK_HOLE) }
+
+func seek(f *os.File, off int64, whence int) int64 {
+	at, err := unix.Seek(int(f.Fd()), off, whence)
+	switch {
+	case err == nil:
+		return at
+	case errors.Is(err, unix.ENXIO): // off is at the end, or nothing follows
+		st, err := f.Stat()
+		if err != nil {
+			return off
+		}
+		return max(st.Size(), off)
+	case whence == unix.SEEK_DATA:
+		return off // not supported: anything may be there
+	}
+	return math.MaxInt64
 }

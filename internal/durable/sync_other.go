@@ -2,7 +2,10 @@
 
 package durable
 
-import "os"
+import (
+	"math"
+	"os"
+)
 
 // Datasync makes the bytes of f durable, and its size if that changed.
 func Datasync(f *os.File) error { return onFile(OpSync, f, f.Sync) }
@@ -22,3 +25,9 @@ func PunchHole(*os.File, int64, int64) error { return nil }
 
 // Prefetch is a hint that this platform goes without.
 func Prefetch(*os.File, int64, int64) {}
+
+// NextData returns off: where a file has holes is not known.
+func NextData(_ *os.File, off int64) int64 { return off }
+
+// NextHole returns the end of all files.
+func NextHole(*os.File, int64) int64 { return math.MaxInt64 }
