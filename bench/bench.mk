@@ -30,6 +30,7 @@ bench-compare: bin/duelog-bench ## compare with another revision: make bench-com
 bench-scale: bin/duelog-bench ## a billion index entries, 100 M pending messages, a simulated year: 35 GB of disk, the better part of an hour
 	bin/duelog-bench index -n 1000000000 --no-limits --json $(BENCH_DIR)/index.json $(BENCH_ARGS)
 	bin/duelog-bench scale --systems embedded-async --min 1000000 --max 100000000 --body 64 --json $(BENCH_DIR)/scale.json $(BENCH_ARGS)
+	bin/duelog-bench cold --no-limits --json $(BENCH_DIR)/cold.json $(BENCH_ARGS)
 	bin/duelog-bench steady --no-limits --json $(BENCH_DIR)/steady-mix.json $(BENCH_ARGS)
 	bin/duelog-bench steady --mix year --per-day 1500 --no-limits --json $(BENCH_DIR)/steady-year.json $(BENCH_ARGS)
 

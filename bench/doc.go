@@ -23,6 +23,7 @@
 //	Recover    kill -9 with N pending: time to the first acknowledgement
 //	Scale      append, memory, restart and delivery with N pending
 //	Index      the delay index alone, with more entries than there is room for bodies
+//	Cold       messages that were stored days ago: read, and due beside others
 //
 // Before the system starts, a run makes the machine hold as much free memory as the
 // messages will fill: under a hypervisor that takes free memory back, each page costs
@@ -61,6 +62,8 @@
 //	restart_ms             from the start after a kill to the first acknowledgement
 //	rss_bytes              resident memory, shared pages by share
 //	append_ns              wall time per acknowledged message
+//	scattered_disk_ratio   of Cold: messages read, a block each, to random reads of these blocks
+//	lateness_p99_ratio     of Cold: of other messages, beside a burst to without
 //	limit_fraction         share of the bound that params name; see package limit
 //	load_avg other_cpus    how busy the machine was: load average at the start, cores that
 //	                       neither system nor load generator used

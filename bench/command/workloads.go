@@ -10,7 +10,7 @@ import (
 )
 
 var workloadCommands = []func(Process) *cobra.Command{
-	sendCommand, fireCommand, latenessCommand, mixedCommand, footprintCommand, steadyCommand, recoverCommand, scaleCommand, indexCommand,
+	sendCommand, fireCommand, latenessCommand, mixedCommand, footprintCommand, steadyCommand, recoverCommand, scaleCommand, indexCommand, coldCommand,
 }
 
 // workload makes a command that measures what workloads returns once the flags
@@ -148,6 +148,18 @@ func indexCommand(p Process) *cobra.Command {
 	return workload(p, "index", "What the delay index takes, without bodies", func(fs *pflag.FlagSet) {
 		fs.Int64VarP(&w.N, "n", "n", 100_000_000, "entries, 32 bytes of disk each")
 		bindMix(fs, &w.Mix, bench.MixYear)
+	}, one(w), "embedded")
+}
+
+func coldCommand(p Process) *cobra.Command {
+	w := &bench.Cold{}
+	return workload(p, "cold", "How fast messages come that were stored days ago, and what a burst of them costs others", func(fs *pflag.FlagSet) {
+		fs.Int64VarP(&w.N, "n", "n", 300_000, "messages in cold files")
+		fs.IntVar(&w.Body, "body", 1024, "bytes per body, which is JSON")
+		fs.IntVar(&w.Rounds, "rounds", 5, "rounds of reading, and of bursts")
+		fs.Int64Var(&w.Burst, "burst", 10_000, "cold messages that are due within a second in each round")
+		fs.Int64Var(&w.Rate, "rate", 1000, "other messages per second")
+		fs.IntVar(&w.Readers, "readers", 32, "goroutines that read scattered messages")
 	}, one(w), "embedded")
 }
 

@@ -36,6 +36,8 @@ func title(r *bench.Result) string {
 		parts = append(parts, fmt.Sprintf("%v, %v B of JSON, %v/day", p["mix"], p["body"], p["per_day"]))
 	case "index":
 		parts = append(parts, fmt.Sprintf("%s entries, %v, no bodies", count(p["n"]), p["mix"]))
+	case "cold":
+		parts = append(parts, fmt.Sprintf("%s messages of %v B, bursts of %s", count(p["n"]), p["body"], count(p["burst"])))
 	default:
 		parts = append(parts, count(p["n"])+" pending")
 	}

@@ -98,6 +98,20 @@ var columns = map[string][]column{
 		{"fire_per_s", "cold fired/s"},
 		{"fire_cpu_ns", "CPU ns"},
 	},
+	"cold": {
+		{"disk_reads_per_s", "disk reads/s"},
+		{"scattered_per_s", "scattered/s"},
+		{"scattered_disk_ratio", "of disk x"},
+		{"scattered_cpu_us", "CPU us"},
+		{"sequential_per_s", "sequential/s"},
+		{"sequential_cpu_us", "CPU us"},
+		{"block_bytes", "B/block"},
+		{"stored_ratio", "stored x"},
+		{"burst_per_s", "burst/s"},
+		{"lateness_p99_beside_ms", "late p99 ms"},
+		{"lateness_p99_burst_ms", "in burst"},
+		{"lateness_p99_ratio", "ratio x"},
+	},
 	"scale": {
 		{"append_ns", "append ns"},
 		{"cpu_us_per_msg", "CPU us"},
@@ -119,7 +133,7 @@ var limitColumns = []column{
 }
 
 // WorkloadOrder is that of the tables.
-var WorkloadOrder = []string{"send", "fire", "lateness", "mixed", "footprint", "steady", "recover", "scale", "index"}
+var WorkloadOrder = []string{"send", "fire", "lateness", "mixed", "footprint", "steady", "recover", "scale", "index", "cold"}
 
 // section is one table.
 type section struct {

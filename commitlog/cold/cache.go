@@ -15,8 +15,7 @@ type blockKey struct {
 // wants a block that is being loaded waits for that load. Bytes that somebody
 // still holds after they left the cache are the garbage collector's.
 type cache struct {
-	max   int64 // bytes
-	slots chan struct{}
+	max int64 // bytes
 
 	mu     sync.Mutex // guards what follows; not held while a block is loaded
 	used   int64
@@ -37,11 +36,8 @@ type load struct {
 	err   error
 }
 
-func newCache(maxBytes int64, reads int) *cache {
-	return &cache{
-		max: maxBytes, slots: make(chan struct{}, reads),
-		blocks: map[blockKey]*list.Element{}, loads: map[blockKey]*load{},
-	}
+func newCache(maxBytes int64) *cache {
+	return &cache{max: maxBytes, blocks: map[blockKey]*list.Element{}, loads: map[blockKey]*load{}}
 }
 
 // has reports whether a block is here or on its way.
@@ -51,8 +47,7 @@ func (c *cache) has(key blockKey) bool {
 	return c.blocks[key] != nil || c.loads[key] != nil
 }
 
-// get returns the block, which read brings if it is not here. At most as many
-// reads run at once as there are slots. An error is not kept.
+// get returns the block, which read brings if it is not here. An error is not kept.
 func (c *cache) get(key blockKey, read func() ([]byte, error)) ([]byte, error) {
 	c.mu.Lock()
 	if el, ok := c.blocks[key]; ok {
@@ -69,9 +64,7 @@ func (c *cache) get(key blockKey, read func() ([]byte, error)) ([]byte, error) {
 	c.loads[key] = l
 	c.mu.Unlock()
 
-	c.slots <- struct{}{}
 	l.bytes, l.err = read()
-	<-c.slots
 	c.settle(key, l)
 	return l.bytes, l.err
 }

@@ -73,7 +73,7 @@
 // The CRC of header and footer is taken with its own field zero. The stream, cut
 // into blocks between records, is that of a commit log frame's payload: headers of
 // 24 bytes (package commitlog), each followed by the record's bytes. A block ends
-// before the record that would make it longer than 64 KiB; a longer record has a
+// before the record that would make it longer than 20 KiB; a longer record has a
 // block for itself. A block is stored raw when compressing saves less than a tenth.
 // A void block has neither stored bytes nor records: it stands for a part of the
 // stream that is lost, in a copy of a damaged file, so that the records behind it

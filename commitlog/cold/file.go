@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sort"
+	"sync"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/internal/runfile"
@@ -187,11 +189,34 @@ func (x *file) find(pos int64) int {
 
 // read brings a block from disk and expands it. One without records is empty.
 func (x *file) read(i int, c *codec) ([]byte, error) {
-	bl := &x.blocks[i]
-	b := make([]byte, bl.stored)
-	if err := x.readAt(b, int64(bl.at)); err != nil {
+	buf := storedPool.Get().(*[]byte)
+	defer recycle(buf)
+	if err := x.fetch(i, buf); err != nil {
 		return nil, err
 	}
+	return x.expand(i, *buf, c)
+}
+
+// storedPool has buffers for blocks as they are stored.
+var storedPool = sync.Pool{New: func() any { return new([]byte) }}
+
+// recycle gives a buffer back, unless it is one of the few large ones.
+func recycle(buf *[]byte) {
+	if cap(*buf) <= 4*blockTarget {
+		storedPool.Put(buf)
+	}
+}
+
+// fetch reads a block, header included, into buf.
+func (x *file) fetch(i int, buf *[]byte) error {
+	bl := &x.blocks[i]
+	*buf = slices.Grow((*buf)[:0], int(bl.stored))[:bl.stored]
+	return x.readAt(*buf, int64(bl.at))
+}
+
+// expand verifies a block that was fetched and returns what it stands for.
+func (x *file) expand(i int, b []byte, c *codec) ([]byte, error) {
+	bl := &x.blocks[i]
 	h, err := decodeBlockHeader(b)
 	if err == nil {
 		err = h.verify(b)

@@ -29,13 +29,16 @@ const (
 	codecZstd = 1
 	codecVoid = 2 // no stored bytes, and no records
 
-	// blockTarget is where a block ends unless one record is longer.
-	blockTarget = 64 << 10
 	// maxBlock is the most uncompressed bytes that a block can have.
 	maxBlock = commitlog.RecordHeaderSize + commitlog.MaxFrameBytes
 	// maxFile bounds a file and its stream, so that 32 bits address both.
 	maxFile = math.MaxUint32
 )
+
+// blockTarget is where a block ends unless one record is longer. It is not part of the
+// format: older files have blocks of 64 KiB. Together with the slack a whole block has a
+// size in which memory is given out.
+const blockTarget = 20<<10 - expandSlack
 
 var le = binary.LittleEndian
 

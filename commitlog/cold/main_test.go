@@ -73,8 +73,15 @@ func jsonRecords(n int) []kept {
 // write puts recs into a new file, adds it, and notes where they are.
 func write(t testing.TB, s *Set, base int64, recs []kept) Info {
 	t.Helper()
+	return writeBlocks(t, s, base, blockTarget, recs)
+}
+
+// writeBlocks is write with blocks of another size.
+func writeBlocks(t testing.TB, s *Set, base int64, target int, recs []kept) Info {
+	t.Helper()
 	w, err := s.Create(base, startMs)
 	require.NoError(t, err)
+	w.target = target
 	for i := range recs {
 		recs[i].off, err = w.Append(&recs[i].Record)
 		require.NoError(t, err)

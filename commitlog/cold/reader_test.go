@@ -176,3 +176,21 @@ func FuzzFile(f *testing.F) {
 		require.NoError(t, x.Close())
 	})
 }
+
+// Older releases made blocks of 64 KiB; any size is read.
+func TestFilesWithOtherBlockSizesAreRead(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, dir)
+	var infos []Info
+	var all []kept
+	for i, target := range []int{1, 4 << 10, 64 << 10, 1 << 20} {
+		recs := jsonRecords(300)
+		infos = append(infos, writeBlocks(t, s, int64(i)*testSegment, target, recs))
+		all = append(all, recs...)
+	}
+	require.NoError(t, s.Close())
+	s = openSet(t, dir, infos...)
+	requireReadable(t, s, all)
+	require.Len(t, s.files[0].blocks, 300)
+	require.Len(t, s.files[3*testSegment].blocks, 1)
+}

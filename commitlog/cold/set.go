@@ -48,6 +48,7 @@ type Set struct {
 	o     Options
 	codec *codec
 	cache *cache
+	reads chan struct{} // one element for each block that is being read
 
 	mu     sync.RWMutex
 	files  map[int64]*file // by base
@@ -65,7 +66,7 @@ func Open(dir string, infos []Info, o Options) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open cold files: %w", err)
 	}
-	s := &Set{dir: dir, o: o, codec: c, cache: newCache(o.CacheBytes, o.Reads), files: map[int64]*file{}}
+	s := &Set{dir: dir, o: o, codec: c, cache: newCache(o.CacheBytes), reads: make(chan struct{}, o.Reads), files: map[int64]*file{}}
 	for _, info := range infos {
 		if info.Base%o.SegmentSize != 0 || info.Size > o.SegmentSize {
 			return nil, errors.Join(fmt.Errorf("cold file %d does not fit segments of %d bytes: open it with the segment size that it was made with",
@@ -166,7 +167,7 @@ func (s *Set) from(off int64) ([]byte, error) {
 	if i < 0 {
 		return nil, corrupt(x.path, 0, fmt.Errorf("%w: the one at %d of the stream", ErrLost, pos))
 	}
-	b, err := s.cache.get(blockKey{x.info.Base, i}, func() ([]byte, error) { return x.read(i, s.codec) })
+	b, err := s.cache.get(blockKey{x.info.Base, i}, func() ([]byte, error) { return s.load(x, i) })
 	if err != nil {
 		if _, _, gone := s.locate(off); gone != nil { // it died while it was read
 			err = fmt.Errorf("%v: %w", commitlog.MakeLoc(s.o.Lane, off), gone)
@@ -177,6 +178,20 @@ func (s *Set) from(off int64) ([]byte, error) {
 		return nil, fmt.Errorf("%v: %w", commitlog.MakeLoc(s.o.Lane, off), commitlog.ErrNotFound)
 	}
 	return x.blocks[i].tail(b, pos), nil
+}
+
+// load brings a block from disk. Reads wait for each other so that the disk is not asked
+// for more at once than it can do, expanding so that it does not take all processors.
+func (s *Set) load(x *file, i int) ([]byte, error) {
+	buf := storedPool.Get().(*[]byte)
+	defer recycle(buf)
+	s.reads <- struct{}{}
+	err := x.fetch(i, buf)
+	<-s.reads
+	if err != nil {
+		return nil, err
+	}
+	return x.expand(i, *buf, s.codec)
 }
 
 // locate returns the file with off, and where in its stream off is.

@@ -115,7 +115,7 @@ func TestOpenDeletesWhatIsNotRegistered(t *testing.T) {
 }
 
 func TestManyReadersOfOneBlockCostOneRead(t *testing.T) {
-	c := newCache(1<<20, 4)
+	c := newCache(1 << 20)
 	var reads atomic.Int64
 	var wg sync.WaitGroup
 	release := make(chan struct{})
@@ -137,7 +137,7 @@ func TestManyReadersOfOneBlockCostOneRead(t *testing.T) {
 }
 
 func TestCacheIsBoundedAndDropsTheLeastRecentlyUsed(t *testing.T) {
-	c := newCache(100, 1)
+	c := newCache(100)
 	reads := map[int]int{}
 	get := func(i, size int) {
 		_, err := c.get(blockKey{0, i}, func() ([]byte, error) {
@@ -159,7 +159,7 @@ func TestCacheIsBoundedAndDropsTheLeastRecentlyUsed(t *testing.T) {
 }
 
 func TestReadErrorsAreNotKept(t *testing.T) {
-	c := newCache(100, 1)
+	c := newCache(100)
 	for range 2 {
 		_, err := c.get(blockKey{}, func() ([]byte, error) { return nil, ErrChecksum })
 		require.ErrorIs(t, err, ErrChecksum)

@@ -27,11 +27,13 @@ type Writer struct {
 	at    int64 // in the file
 	dirty int64 // bytes since the last sync
 
-	block []byte // records of the block in the making
+	block []byte // records of the block in the making, which ends before target bytes
 	head  blockHeader
 	buf   []byte // the finished block
 	table []byte
 	foot  footer
+
+	target int
 }
 
 // Create begins the file of the segment with that base. Until Finish it has a
@@ -45,7 +47,7 @@ func (s *Set) Create(base, createdMs int64) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create cold file: %w", err)
 	}
-	w := &Writer{set: s, base: base, path: path, f: f, out: bufio.NewWriterSize(durable.Writer(f), 256<<10)}
+	w := &Writer{set: s, base: base, path: path, f: f, out: bufio.NewWriterSize(durable.Writer(f), 256<<10), target: blockTarget}
 	h := header{lane: s.o.Lane, base: base, createdMs: createdMs}
 	if err := w.write(h.encode()); err != nil {
 		return nil, errors.Join(err, w.Abort())
@@ -63,7 +65,7 @@ func (w *Writer) Append(r *commitlog.Record) (off int64, err error) {
 	if n > maxBlock || w.foot.size+int64(n) > w.set.o.SegmentSize {
 		return 0, fmt.Errorf("append %d bytes to cold file %s: %w", n, w.path, commitlog.ErrTooLarge)
 	}
-	if len(w.block) > 0 && len(w.block)+n > blockTarget {
+	if len(w.block) > 0 && len(w.block)+n > w.target {
 		if err := w.endBlock(); err != nil {
 			return 0, err
 		}
