@@ -108,7 +108,11 @@ func (x *indexRun) watch() {
 // entry is that of message id: its delay follows from the id, as everywhere here.
 func (x *indexRun) entry(id int64) delayindex.Entry {
 	fire := x.base.Add(x.Mix.delay(uint64(id))).UnixMilli()
-	return delayindex.Entry{When: delayindex.MakeWhen(fire, 0), Loc: uint64(id) * indexBody, Size: MinBody, Queue: uint32(id & 7), Key: uint32(id)}
+	h := scramble(uint64(id)) // keys are hashes, and so are the few tags
+	return delayindex.Entry{
+		When: delayindex.MakeWhen(fire, 0), Loc: uint64(id) * indexBody, Size: MinBody + uint32(h>>32&63), Queue: uint32(id & 7),
+		Tag: uint32(scramble(h >> 61)), Key: uint32(h),
+	}
 }
 
 // digest is added up over all entries, in any order, and compared.

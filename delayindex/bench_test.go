@@ -222,3 +222,27 @@ func BenchmarkSnapshot(b *testing.B) {
 		s.Release()
 	}
 }
+
+// BenchmarkBlock encodes and decodes blocks, as flushes and readers do.
+func BenchmarkBlock(b *testing.B) {
+	es := makeEntries(blockEntries, 0, within(9))
+	Sort(es, nil)
+	var buf blockBuffer
+	b.Run("encode", func(b *testing.B) {
+		perEntry(b, blockEntries)
+		for b.Loop() {
+			encodeBlock(&buf, es)
+		}
+	})
+	raw := encodeBlock(&buf, es)
+	var l layout
+	_, err := l.decode(raw)
+	require.NoError(b, err)
+	b.Run("decode", func(b *testing.B) {
+		perEntry(b, blockEntries)
+		for b.Loop() {
+			blk := newBlock(l, buf[blockHeaderSize:len(raw)+rowSlack], blockEntries)
+			blk.decodeTo(es, 0)
+		}
+	})
+}

@@ -34,12 +34,12 @@ func (r *run) indexOf(ms uint64) (int64, error) {
 	if lo == hi {
 		return lo, nil
 	}
-	buf := blockPool.Get().(*[blockBytes]byte)
+	buf := blockPool.Get().(*blockBuffer)
 	defer blockPool.Put(buf)
-	block := lo / blockEntries
-	raw, err := r.readBlock(block, buf)
+	i := lo / blockEntries
+	b, err := r.readBlock(i, buf)
 	if err != nil {
 		return 0, err
 	}
-	return block*blockEntries + int64(entriesBelow(raw, ms)/EntrySize), nil
+	return i*blockEntries + int64(b.below(ms)), nil
 }

@@ -9,6 +9,8 @@ import (
 // fence describes one block of entries.
 type fence struct {
 	first uint64 // fire time of its first entry
+	at    int64  // where it begins in the file
+	size  uint32 // bytes
 	crc   uint32
 }
 
@@ -74,11 +76,12 @@ func (d *directory) count(from, to uint64) int64 {
 	return max(hi-lo, 0)
 }
 
-// note extends the directory by a block that begins at index first.
-func (d *directory) note(raw []byte, crc uint32, first int64) {
-	d.fences = append(d.fences, fence{first: encodedFire(raw, 0), crc: crc})
-	for i := range len(raw) / EntrySize {
-		d.noteHour(encodedFire(raw, i), first+int64(i))
+// note extends the directory by the block f of entries that begin at index first.
+func (d *directory) note(es []Entry, f fence, first int64) {
+	f.first = es[0].fire()
+	d.fences = append(d.fences, f)
+	for i := range es {
+		d.noteHour(es[i].fire(), first+int64(i))
 	}
 }
 
@@ -91,10 +94,11 @@ func (d *directory) noteHour(fire uint64, index int64) {
 
 // encode returns the block table followed by the hours.
 func (d *directory) encode() []byte {
-	b := make([]byte, 0, len(d.fences)*fenceSize+len(d.hours)*hourSize)
+	b := make([]byte, 0, len(d.fences)*int(fenceSize(runVersion))+len(d.hours)*hourSize)
 	for _, f := range d.fences {
 		b = binary.LittleEndian.AppendUint64(b, f.first)
 		b = binary.LittleEndian.AppendUint32(b, f.crc)
+		b = binary.LittleEndian.AppendUint32(b, f.size)
 	}
 	for _, h := range d.hours {
 		b = binary.LittleEndian.AppendUint32(b, h.hour)
@@ -103,14 +107,28 @@ func (d *directory) encode() []byte {
 	return b
 }
 
-// decode fills the directory from b, whose length fits the two counts.
-func (d *directory) decode(b []byte, fences, hours uint32) error {
-	d.fences = make([]fence, fences)
+// decode fills the directory from b, whose length fits the two counts of foot.
+func (d *directory) decode(b []byte, version uint16, foot *footer) error {
+	d.fences = make([]fence, foot.fences)
+	at, rest := int64(headerSize), d.info.Count
 	for i := range d.fences {
-		d.fences[i].first = binary.LittleEndian.Uint64(b)
-		d.fences[i].crc = binary.LittleEndian.Uint32(b[8:])
-		b = b[fenceSize:]
+		f := &d.fences[i]
+		f.at, f.first, f.crc = at, binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])
+		if version == 1 {
+			f.size = uint32(min(rest, blockEntries) * EntrySize)
+		} else {
+			f.size = binary.LittleEndian.Uint32(b[12:])
+		}
+		if f.size > maxBlockBytes {
+			return fmt.Errorf("%w: block %d has %d bytes", ErrLayout, i, f.size)
+		}
+		at, rest = at+int64(f.size), rest-blockEntries
+		b = b[fenceSize(version):]
 	}
+	if at != foot.fencesAt {
+		return fmt.Errorf("%w: blocks end at %d, their table begins at %d", ErrLayout, at, foot.fencesAt)
+	}
+	hours := foot.hours
 	d.hours = make([]hourStart, hours)
 	for i := range d.hours {
 		d.hours[i].hour = binary.LittleEndian.Uint32(b)

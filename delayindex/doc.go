@@ -2,10 +2,10 @@
 // lane are due.
 //
 // A message body is stored once, in a lane. What this package keeps per message
-// is a 32-byte Entry: the fire time, and where the body is. An Index takes
-// entries in the order in which the lane stored them and gives them back in the
-// order in which they are due, (fire time, loc), for any range of time. It
-// costs tens of nanoseconds and 32 bytes of disk per entry, whatever the
+// is an Entry, 32 bytes in memory: the fire time, and where the body is. An Index
+// takes entries in the order in which the lane stored them and gives them back in
+// the order in which they are due, (fire time, loc), for any range of time. It
+// costs tens of nanoseconds and some 17 bytes of disk per entry, whatever the
 // distribution of fire times, and the same memory whatever the number pending.
 //
 // # Structure
@@ -65,31 +65,43 @@
 // little endian, all checksums CRC32C (Castagnoli). In this order:
 //
 //	header      64 B
-//	entries     count x 32 B, sorted by (fire time, loc)
-//	block table blocks x 12 B, one per 64 KiB (2048 entries) of entries
+//	blocks      of 2048 entries, the last of fewer, sorted by (fire time, loc)
+//	block table blocks x 16 B
 //	hours       hours x 8 B, one per hour in which something fires
 //	footer      64 B
 //
-//	header               entry               footer
-//	 0  magic "DuelRun\n"   0  fireMs<<16|flags  0  u64 offset of block table
-//	 8  u16 version = 1     8  u64 loc           8  u64 offset of hours
-//	10  u8  lane           16  u32 size         16  u64 file size
-//	11  u8  zero           20  u32 queue        24  u32 blocks
-//	12  u32 crc of header  24  u32 tag          28  u32 hours
-//	16  u64 start          28  u32 key          32  u32 crc of block table, hours
-//	24  u64 end                                 36  16 B zero
-//	32  u64 count          block table          52  u32 crc of footer
-//	40  u64 min fireMs      0  u64 first fireMs 56  magic "DuelEnd\n"
-//	48  u64 max fireMs      8  u32 crc of block
-//	56  u64 created (ms)
-//	                       hours
-//	                        0  u32 hour since epoch
-//	                        4  u32 index of its first entry
+//	header               block header              footer
+//	 0  magic "DuelRun\n"   0  u8  shift of when     0  u64 offset of block table
+//	 8  u16 version = 2     1  u8  bytes of when     8  u64 offset of hours
+//	10  u8  lane            2  u8  of loc           16  u64 file size
+//	11  u8  zero            3  u8  of size          24  u32 blocks
+//	12  u32 crc of header   4  u8  of queue         28  u32 hours
+//	16  u64 start           5  u8  of tag           32  u32 crc of block table, hours
+//	24  u64 end             6  u8  of key           36  16 B zero
+//	32  u64 count           7  u8  zero             52  u32 crc of footer
+//	40  u64 min fireMs      8  u64 base of when     56  magic "DuelEnd\n"
+//	48  u64 max fireMs     16  u64 of loc
+//	56  u64 created (ms)   24  u32 of size          block table
+//	                       28  u32 of queue          0  u64 first fireMs
+//	hours                  32  u32 of tag            8  u32 crc of block
+//	 0  u32 hour           36  u32 of key           12  u32 bytes of block
+//	 4  u32 index of its   40  u32 entries
+//	        first entry    44  u32 zero
+//
+// Behind a block's header stand its entries, in rows of one size: when (the fire
+// time<<16 | flags, shifted right by 16 if no entry of the block has a flag), loc,
+// size, queue, tag, key, each as so many bytes as the header says, which add to its
+// base. A second or an hour of one lane needs two to four bytes of when and loc,
+// one of size and queue, and a hash is a hash: 17 bytes where fixed fields would take
+// 32. Rows of one size are found without reading those before them.
+//
+// In version 1, which is still read, blocks had no header and entries 32 bytes: u64
+// when and loc, u32 size, queue, tag and key; the block table had no sizes.
 //
 // The CRC of header and footer is taken with its own field zero. Every byte of
 // the file is under one of the checksums: those of header, footer, block table
 // and hours are verified by Open, that of a block whenever the block is read.
-// Block table and hours stay in memory, at most 12 bytes per 64 KiB and 8 per
+// Block table and hours stay in memory, 24 bytes per 2048 entries and 8 per
 // hour: the table finds a time where entries are dense, the hours where they
 // are sparse. Both together place any time within one block.
 //

@@ -1,12 +1,9 @@
 package delayindex
 
-import (
-	"cmp"
-	"encoding/binary"
-)
+import "cmp"
 
-// EntrySize is the size of an entry on disk, in bytes. It is part of the file
-// format; do not change.
+// EntrySize is the size of an entry in memory, in bytes, and about the most that it
+// takes in a file; most take half of it.
 const EntrySize = 32
 
 // MaxFireMs is the latest fire time that an entry can carry, in ms since the
@@ -65,38 +62,4 @@ func clampMs(ms int64) uint64 {
 // empty when from >= to.
 func clampRange(fromMs, toMs int64) (from, to uint64) {
 	return uint64(max(fromMs, 0)), uint64(min(max(toMs, 0), MaxFireMs+1))
-}
-
-// putEntry encodes e into the first EntrySize bytes of b.
-func putEntry(b []byte, e *Entry) {
-	_ = b[EntrySize-1]
-	binary.LittleEndian.PutUint64(b[0:], e.When)
-	binary.LittleEndian.PutUint64(b[8:], e.Loc)
-	binary.LittleEndian.PutUint32(b[16:], e.Size)
-	binary.LittleEndian.PutUint32(b[20:], e.Queue)
-	binary.LittleEndian.PutUint32(b[24:], e.Tag)
-	binary.LittleEndian.PutUint32(b[28:], e.Key)
-}
-
-// decodeEntry fills e from the first EntrySize bytes of b.
-func decodeEntry(e *Entry, b []byte) {
-	_ = b[EntrySize-1]
-	e.When = binary.LittleEndian.Uint64(b[0:])
-	e.Loc = binary.LittleEndian.Uint64(b[8:])
-	e.Size = binary.LittleEndian.Uint32(b[16:])
-	e.Queue = binary.LittleEndian.Uint32(b[20:])
-	e.Tag = binary.LittleEndian.Uint32(b[24:])
-	e.Key = binary.LittleEndian.Uint32(b[28:])
-}
-
-// decodeEntries fills dst from raw, which holds at least len(dst) entries.
-func decodeEntries(dst []Entry, raw []byte) {
-	for i := range dst {
-		decodeEntry(&dst[i], raw[i*EntrySize:])
-	}
-}
-
-// encodedFire reads only the fire time of the i-th entry in raw.
-func encodedFire(raw []byte, i int) uint64 {
-	return binary.LittleEndian.Uint64(raw[i*EntrySize:]) >> flagBits
 }

@@ -35,7 +35,10 @@ func goldenInfo() RunInfo {
 	return RunInfo{End: goldenEnd, Count: 5, MinFireMs: baseMs, MaxFireMs: baseMs + 5*hourMs}
 }
 
-var goldenFile = filepath.Join("testdata", "version-1.run")
+var (
+	goldenFile = filepath.Join("testdata", "version-2.run")
+	goldenOld  = filepath.Join("testdata", "version-1.run")
+)
 
 func TestRunBytesAreGolden(t *testing.T) {
 	x := openIndex(t, t.TempDir(), nil, 0)
@@ -54,29 +57,47 @@ func TestRunBytesAreGolden(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestKeptRunOfVersion1IsReadable(t *testing.T) {
-	data, err := os.ReadFile(goldenFile)
-	require.NoError(t, err)
-	x := openIndex(t, dirWithRun(t, goldenInfo(), data), []RunInfo{goldenInfo()}, goldenEnd)
-	requireContent(t, x, goldenEntries())
+func TestKeptRunsOfAllVersionsAreReadable(t *testing.T) {
+	for _, path := range []string{goldenOld, goldenFile} {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		x := openIndex(t, dirWithRun(t, goldenInfo(), data), []RunInfo{goldenInfo()}, goldenEnd)
+		requireContent(t, x, goldenEntries())
+		f, err := OpenRunFile(filepath.Join(x.dir, RunName(goldenInfo())))
+		require.NoError(t, err)
+		es, err := f.Block(0, nil)
+		require.NoError(t, err)
+		require.Equal(t, selected(goldenEntries(), 0, MaxFireMs), es)
+		require.NoError(t, f.Close())
+	}
 }
 
 func TestRunLayoutIsAsDocumented(t *testing.T) {
 	b, err := os.ReadFile(goldenFile)
 	require.NoError(t, err)
 	le := binary.LittleEndian
-	require.Len(t, b, 64+5*32+12+3*8+64)
+	// Times 4 bytes and flags 2, locs and sizes 2 each, queues 1, tags and keys 2 each.
+	const row = 6 + 2 + 2 + 1 + 2 + 2
+	require.Len(t, b, 64+48+5*row+16+3*8+64)
 	require.Equal(t, "DuelRun\n", string(b[:8]))
-	require.Equal(t, uint16(1), le.Uint16(b[8:]))
+	require.Equal(t, uint16(2), le.Uint16(b[8:]))
 	require.Equal(t, uint64(goldenEnd), le.Uint64(b[24:]))
 	require.Equal(t, uint64(5), le.Uint64(b[32:]))
-	require.Equal(t, uint64(baseMs)<<16, le.Uint64(b[64:]), "first entry")
-	require.Equal(t, uint64(2048), le.Uint64(b[72:]), "its loc")
 
-	fences := b[64+5*32:]
+	require.Equal(t, []byte{0, 6, 2, 2, 1, 2, 2, 0}, b[64:72], "shift and widths")
+	require.Equal(t, uint64(baseMs)<<16, le.Uint64(b[72:]), "earliest time")
+	require.Equal(t, uint64(24), le.Uint64(b[80:]), "first loc")
+	require.Equal(t, uint32(100), le.Uint32(b[88:]), "least size")
+	require.Equal(t, uint32(5), le.Uint32(b[104:]), "entries")
+	first := b[64+48:]
+	require.Zero(t, le.Uint32(first), "time of the first entry")
+	require.Equal(t, uint16(2048-24), le.Uint16(first[6:]), "its loc")
+
+	fences := b[64+48+5*row:]
 	require.Equal(t, uint64(baseMs), le.Uint64(fences))
-	require.Equal(t, crc32.Checksum(b[64:64+5*32], crc32.MakeTable(crc32.Castagnoli)), le.Uint32(fences[8:]))
-	hours := fences[12:]
+	require.Equal(t, crc32.Checksum(b[64:64+48+5*row], crc32.MakeTable(crc32.Castagnoli)), le.Uint32(fences[8:]))
+	require.Equal(t, uint32(48+5*row), le.Uint32(fences[12:]))
+	hours := fences[16:]
 	for i, want := range []struct{ hour, first uint32 }{{0, 0}, {1, 1}, {5, 4}} {
 		require.Equal(t, uint32(baseMs/hourMs)+want.hour, le.Uint32(hours[i*8:]))
 		require.Equal(t, want.first, le.Uint32(hours[i*8+4:]))
@@ -118,7 +139,7 @@ func TestEveryFlippedBitIsReported(t *testing.T) {
 	ri, data := threeBlocks(t)
 	dir := dirWithRun(t, ri, data)
 	path := filepath.Join(dir, runName(ri.Start, ri.End))
-	entriesEnd := headerSize + int(ri.Count)*EntrySize
+	entriesEnd := int(binary.LittleEndian.Uint64(data[len(data)-footerSize:]))
 	for at := 0; at < len(data); {
 		data[at] ^= 1 << (at % 8)
 		require.NoError(t, os.WriteFile(path, data, 0o644))
@@ -168,7 +189,9 @@ func requireDamage(t *testing.T, err error, path string, size int64, msg string,
 func TestEachKindOfDamageHasItsError(t *testing.T) {
 	ri, data := threeBlocks(t)
 	foot := len(data) - footerSize
-	fences := headerSize + int(ri.Count)*EntrySize
+	fences := int(binary.LittleEndian.Uint64(data[foot:]))
+	second, third := blockAt(data, 1), blockAt(data, 2)
+	row := (third - second - blockHeaderSize) / blockEntries
 	for _, c := range []struct {
 		name   string
 		change func(b []byte) []byte
@@ -180,16 +203,21 @@ func TestEachKindOfDamageHasItsError(t *testing.T) {
 		{"header", func(b []byte) []byte { b[40]++; return b }, ErrChecksum, 0},
 		{"other lane", func(b []byte) []byte { b[10]++; return reseal(b) }, ErrLayout, 0},
 		{"other range", func(b []byte) []byte { b[24]++; return reseal(b) }, ErrLayout, 0},
-		{"second block", func(b []byte) []byte { b[headerSize+blockBytes+7]++; return b }, ErrChecksum, headerSize + blockBytes},
-		{"entry before its predecessor", func(b []byte) []byte { b[headerSize+blockBytes+10*EntrySize+7] = 0; return reseal(b) }, ErrLayout, headerSize + blockBytes},
-		{"entry before its block", func(b []byte) []byte { b[headerSize+blockBytes+7] = 0; return reseal(b) }, ErrLayout, headerSize + blockBytes},
-		{"entry after its block", func(b []byte) []byte { b[headerSize+blockBytes-EntrySize+7] = 0x7f; return reseal(b) }, ErrLayout, headerSize},
+		{"second block", func(b []byte) []byte { b[second+7]++; return b }, ErrChecksum, int64(second)},
+		{"shift of a block", func(b []byte) []byte { b[second] = 3; return reseal(b) }, ErrLayout, int64(second)},
+		{"width of a column", func(b []byte) []byte { b[second+3] = 5; return reseal(b) }, ErrLayout, int64(second)},
+		{"sum of widths", func(b []byte) []byte { b[second+1]++; return reseal(b) }, ErrLayout, int64(second)},
+		{"entries of a block", func(b []byte) []byte { b[second+40]++; return reseal(b) }, ErrLayout, int64(second)},
+		{"entry before its predecessor", func(b []byte) []byte { clear(b[second+blockHeaderSize+10*row:][:4]); return reseal(b) }, ErrLayout, int64(second)},
+		{"entry after its block", func(b []byte) []byte { b[second-row+4] = 0xff; return reseal(b) }, ErrLayout, headerSize},
+		{"block before its time", func(b []byte) []byte { b[second+8+2]--; return reseal(b) }, ErrLayout, int64(second)},
+		{"size of a block", func(b []byte) []byte { b[fences+12]++; return reseal(b) }, ErrLayout, int64(fences)},
 		{"block table", func(b []byte) []byte { b[fences+3]++; return b }, ErrChecksum, int64(fences)},
 		{"hours", func(b []byte) []byte { b[foot-1]++; return b }, ErrChecksum, int64(fences)},
 		{"hours out of order", func(b []byte) []byte { b[foot-8] = 0; return reseal(b) }, ErrLayout, int64(fences)},
 		{"hour beyond the end", func(b []byte) []byte { b[foot-1] = 1; return reseal(b) }, ErrLayout, int64(fences)},
-		{"first hour not at 0", func(b []byte) []byte { b[fences+3*fenceSize+4] = 1; return reseal(b) }, ErrLayout, int64(fences)},
-		{"blocks out of order", func(b []byte) []byte { b[fences+fenceSize+5] = 0; return reseal(b) }, ErrLayout, int64(fences)},
+		{"first hour not at 0", func(b []byte) []byte { b[fences+3*tableEntry+4] = 1; return reseal(b) }, ErrLayout, int64(fences)},
+		{"blocks out of order", func(b []byte) []byte { b[fences+tableEntry+5] = 0; return reseal(b) }, ErrLayout, int64(fences)},
 		{"footer", func(b []byte) []byte { b[foot+40]++; return b }, ErrChecksum, int64(foot)},
 		{"footer magic", func(b []byte) []byte { b[foot+60]++; return b }, ErrMagic, int64(foot)},
 		{"blocks in footer", func(b []byte) []byte { b[foot+24]++; return reseal(b) }, ErrLayout, int64(foot)},
@@ -233,7 +261,7 @@ func TestMissingRunIsCorruption(t *testing.T) {
 
 func TestDamagedBlockSpoilsOnlyItself(t *testing.T) {
 	ri, data := threeBlocks(t)
-	data[headerSize+2*blockBytes]++ // the last block
+	data[blockAt(data, 2)]++ // the last block
 	x := openIndex(t, dirWithRun(t, ri, data), []RunInfo{ri}, ri.End)
 	s := x.Snapshot()
 	defer s.Release()
@@ -242,6 +270,19 @@ func TestDamagedBlockSpoilsOnlyItself(t *testing.T) {
 	require.Len(t, got, 2*blockEntries, "the blocks before it are good")
 	_, err = drain(s.Iter(0, baseMs+hourMs), 1000)
 	require.NoError(t, err, "other times do not need it")
+}
+
+// tableEntry is the size of an entry of the block table.
+const tableEntry = 16
+
+// blockAt is where a block begins in the bytes of a good run.
+func blockAt(b []byte, block int) int {
+	table := b[binary.LittleEndian.Uint64(b[len(b)-footerSize:]):]
+	at := headerSize
+	for i := range block {
+		at += int(binary.LittleEndian.Uint32(table[i*tableEntry+12:]))
+	}
+	return at
 }
 
 // reseal makes the checksums of a changed run true again, as far as its layout
@@ -263,13 +304,13 @@ func reseal(b []byte) []byte {
 }
 
 func resealBlocks(b []byte, count, fences int) {
-	for first := 0; first < count; first += blockEntries {
-		from := headerSize + first*EntrySize
-		to := headerSize + min(first+blockEntries, count)*EntrySize
-		crcAt := fences + first/blockEntries*fenceSize + 8
-		if to > len(b) || crcAt+4 > len(b)-footerSize {
+	from := headerSize
+	for at := fences; at < fences+int(blocksFor(int64(count)))*tableEntry && at+tableEntry <= len(b)-footerSize; at += tableEntry {
+		to := from + int(binary.LittleEndian.Uint32(b[at+12:]))
+		if to > len(b) {
 			return
 		}
-		binary.LittleEndian.PutUint32(b[crcAt:], runfile.Checksum(b[from:to]))
+		binary.LittleEndian.PutUint32(b[at+8:], runfile.Checksum(b[from:to]))
+		from = to
 	}
 }

@@ -1,10 +1,12 @@
 package delayindex
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,9 +18,12 @@ import (
 func FuzzReadRun(f *testing.F) {
 	golden, err := os.ReadFile(goldenFile)
 	require.NoError(f, err)
+	old, err := os.ReadFile(goldenOld)
+	require.NoError(f, err)
 	_, blocks := threeBlocks(f)
 	for _, seal := range []bool{false, true} {
 		f.Add(golden, seal, baseMs, baseMs+1000)
+		f.Add(old, seal, baseMs, baseMs+1000)
 		f.Add(blocks, seal, baseMs+hourMs, baseMs+2*hourMs)
 		f.Add(golden[:len(golden)-1], seal, int64(0), int64(MaxFireMs))
 		f.Add([]byte(nil), seal, int64(0), int64(0))
@@ -70,19 +75,60 @@ func requireTyped(t *testing.T, err error) {
 	require.True(t, errors.As(err, &corrupt) || errors.As(err, &version), "%v", err)
 }
 
-// FuzzEntry checks that any 32 bytes are an entry that is written back as it was.
-func FuzzEntry(f *testing.F) {
+// FuzzBlock checks that entries with any fields come back as they were, and that
+// one alone is found behind the others.
+func FuzzBlock(f *testing.F) {
 	f.Add(make([]byte, EntrySize))
 	f.Add(binary.LittleEndian.AppendUint64(make([]byte, 24), ^uint64(0)))
+	f.Add(bytes.Repeat([]byte{0xff, 0, 7}, 100))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) < EntrySize {
+		var want []Entry
+		le := binary.LittleEndian
+		for ; len(b) >= EntrySize && len(want) < blockEntries; b = b[EntrySize:] {
+			want = append(want, Entry{
+				When: le.Uint64(b), Loc: le.Uint64(b[8:]), Size: le.Uint32(b[16:]),
+				Queue: le.Uint32(b[20:]), Tag: le.Uint32(b[24:]), Key: le.Uint32(b[28:]),
+			})
+		}
+		if len(want) == 0 {
 			return
 		}
-		var e Entry
-		decodeEntry(&e, b)
-		out := make([]byte, EntrySize)
-		putEntry(out, &e)
-		require.Equal(t, b[:EntrySize], out)
-		require.Equal(t, e.When, MakeWhen(e.FireMs(), e.Flags()))
+		slices.SortStableFunc(want, byFire)
+		var buf blockBuffer
+		raw := encodeBlock(&buf, want)
+		var l layout
+		n, err := l.decode(raw)
+		require.NoError(t, err)
+		require.Equal(t, len(want), n)
+		require.Len(t, raw, blockHeaderSize+n*l.rowSize())
+		got := make([]Entry, n)
+		blk := newBlock(l, buf[blockHeaderSize:len(raw)+rowSlack], n)
+		blk.decodeTo(got, 0)
+		require.Equal(t, want, got)
+		blk.decodeTo(got[:1], n-1)
+		require.Equal(t, want[n-1], got[0])
+		require.Equal(t, want[n-1].fire(), blk.fire(n-1))
+	})
+}
+
+// FuzzBlockHeader checks that no header makes the reading of a block panic.
+func FuzzBlockHeader(f *testing.F) {
+	var buf blockBuffer
+	f.Add(append([]byte(nil), encodeBlock(&buf, goldenEntries())...))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > maxBlockBytes {
+			return
+		}
+		var l layout
+		if len(raw) < blockHeaderSize {
+			return
+		}
+		n, err := l.decode(raw)
+		if err != nil || n < 1 || n > blockEntries || len(raw) != blockHeaderSize+n*l.rowSize() {
+			return
+		}
+		b := newBlock(l, append(raw[blockHeaderSize:], make([]byte, rowSlack)...), n)
+		b.decodeTo(make([]Entry, n), 0)
+		_ = b.fire(n - 1)
 	})
 }

@@ -5,7 +5,7 @@ import "fmt"
 // Histogram adds to counts how many entries fire in each of the ranges
 // [fromMs+i*stepMs, fromMs+(i+1)*stepMs), leaving out those that fire before
 // sinceMs. It is exact. It looks once at each memtable chunk in the range, and
-// reads at most one block (64 KiB) of a run per bound between two ranges that
+// reads at most one block of a run (64 KiB at most) per bound between two ranges that
 // both have entries of it; it holds one block.
 func (s *Snapshot) Histogram(fromMs, stepMs, sinceMs int64, counts []int64) error {
 	if stepMs < 1 || fromMs < 0 {

@@ -197,6 +197,26 @@ func (x *Index) Runs() []RunInfo {
 	return infos
 }
 
+// FileBytes is how much the files of the installed runs take.
+func (x *Index) FileBytes() (n int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, r := range x.runs {
+		n += r.size
+	}
+	return n
+}
+
+// RunBytes is the size of the file of an installed run; 0 when there is none.
+func (x *Index) RunBytes(ri RunInfo) int64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if i := x.find(ri.Start, ri.End); i >= 0 {
+		return x.runs[i].size
+	}
+	return 0
+}
+
 // Close waits for a flush under way and closes the files; those that snapshots
 // use are closed when they are released. Memtables are forgotten.
 func (x *Index) Close() error {

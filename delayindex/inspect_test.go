@@ -42,13 +42,32 @@ func TestRunFileGivesEveryEntryAndFindsTimes(t *testing.T) {
 	block, err := f.Block(f.FirstBlock(5000*1000), nil)
 	require.NoError(t, err)
 	require.Contains(t, block, want[4999])
+	requireRow(t, f, path, block[7], 7)
+}
+
+// requireRow finds an entry of the block that was read last in the file's bytes.
+func requireRow(t *testing.T, f *RunFile, path string, want Entry, j int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	l := f.Layout()
+	row := b[f.RowOffset(f.FirstBlock(want.FireMs()), j):]
+	field := func(k int) (v uint64) {
+		for i := range l.Width[k] {
+			v |= uint64(row[l.At[k]+i]) << (8 * i)
+		}
+		return v + l.Base[k]
+	}
+	require.Equal(t, want.When, field(0)<<l.Shift)
+	require.Equal(t, want.Loc, field(1))
+	require.Equal(t, uint64(want.Size), field(2))
 }
 
 func TestRunFileReadsAroundADamagedBlock(t *testing.T) {
 	path, _ := runOf(t, 3*blockEntries)
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
-	b[headerSize+blockBytes] ^= 1
+	b[blockAt(b, 1)] ^= 1
 	require.NoError(t, os.WriteFile(path, b, 0o644))
 	f, err := OpenRunFile(path)
 	require.NoError(t, err)

@@ -1,9 +1,6 @@
 package delayindex
 
-import (
-	"sort"
-	"sync"
-)
+import "sync"
 
 // Iterator yields entries in (fire time, Loc) order, in batches. It is used by
 // one goroutine at a time.
@@ -49,17 +46,18 @@ func (it *memIterator) Close() {
 	it.order, it.pos, it.ready = memOrder{}, 0, true
 }
 
-var blockPool = sync.Pool{New: func() any { return new([blockBytes]byte) }}
+var blockPool = sync.Pool{New: func() any { return new(blockBuffer) }}
 
 // runIterator yields the entries of a run in [from, to). It holds a block of the
 // file while a part of it is left; the run belongs to the snapshot.
 type runIterator struct {
 	run      *run
 	from, to uint64
-	buf      *[blockBytes]byte
-	block    int64  // number of the next block to read
-	raw      []byte // what is left of the present block, below to
-	last     bool   // nothing in [from, to) lies behind the present block
+	buf      *blockBuffer
+	number   int64 // of the next block to read
+	block    block
+	pos, end int  // what is left of the present block, below to
+	last     bool // nothing in [from, to) lies behind the present block
 	started  bool
 	err      error
 }
@@ -70,10 +68,9 @@ func (it *runIterator) Next(dst []Entry) (int, error) {
 	if !it.ready() {
 		return 0, it.err
 	}
-	n := min(len(dst), len(it.raw)/EntrySize)
-	decodeEntries(dst[:n], it.raw)
-	it.raw = it.raw[n*EntrySize:]
-	if len(it.raw) == 0 {
+	n := min(len(dst), it.end-it.pos)
+	it.block.decodeTo(dst[:n], it.pos)
+	if it.pos += n; it.pos == it.end {
 		it.release()
 	}
 	return n, nil
@@ -82,7 +79,7 @@ func (it *runIterator) Next(dst []Entry) (int, error) {
 // Close implements Iterator.
 func (it *runIterator) Close() {
 	it.release()
-	it.raw, it.last, it.started = nil, true, true
+	it.last, it.started = true, true
 }
 
 // release gives the block back.
@@ -90,49 +87,38 @@ func (it *runIterator) release() {
 	if it.buf != nil {
 		blockPool.Put(it.buf)
 	}
-	it.buf = nil
+	it.buf, it.block, it.pos, it.end = nil, block{}, 0, 0
 }
 
-// ready makes sure that there are bytes to decode; false is the end or an error.
+// ready makes sure that there are entries to decode; false is the end or an error.
 func (it *runIterator) ready() bool {
 	if !it.started {
 		it.start()
 	}
-	for len(it.raw) == 0 && !it.last {
+	for it.pos == it.end && !it.last {
 		it.load()
 	}
-	return len(it.raw) > 0
+	return it.pos < it.end
 }
 
 func (it *runIterator) start() {
 	it.started = true
 	lo, _ := it.run.locate(it.from)
-	it.block = lo / blockEntries
+	it.number = lo / blockEntries
 	it.last = lo >= it.run.info.Count
 }
 
 // load reads the next block and cuts it to the range.
 func (it *runIterator) load() {
 	if it.buf == nil {
-		it.buf = blockPool.Get().(*[blockBytes]byte)
+		it.buf = blockPool.Get().(*blockBuffer)
 	}
-	raw, err := it.run.readBlock(it.block, it.buf)
-	if err != nil {
+	var err error
+	if it.block, err = it.run.readBlock(it.number, it.buf); err != nil {
 		it.err, it.last = err, true
 		return
 	}
-	it.block++
-	end := entriesBelow(raw, it.to)
-	it.last = end < len(raw) || it.block == int64(len(it.run.fences))
-	it.raw = raw[:end]
-	it.raw = it.raw[entriesBelow(it.raw, it.from):]
-}
-
-// entriesBelow returns how many bytes of sorted entries fire before ms.
-func entriesBelow(raw []byte, ms uint64) int {
-	n := len(raw) / EntrySize
-	if n == 0 || encodedFire(raw, n-1) < ms {
-		return len(raw)
-	}
-	return EntrySize * sort.Search(n, func(i int) bool { return encodedFire(raw, i) >= ms })
+	it.number++
+	it.pos, it.end = it.block.below(it.from), it.block.below(it.to)
+	it.last = it.end < it.block.n || it.number == int64(len(it.run.fences))
 }

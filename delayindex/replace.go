@@ -16,6 +16,14 @@ type Replacement struct {
 	run  *run
 }
 
+// Bytes is the size of its file.
+func (w *Replacement) Bytes() int64 {
+	if w.run == nil {
+		return 0
+	}
+	return w.run.size
+}
+
 // Discard closes a replacement that will not be used. A file that Rewrite wrote
 // stays; Open deletes it, or the next Rewrite of that range writes over it.
 func (w *Replacement) Discard() error {

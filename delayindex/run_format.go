@@ -10,14 +10,11 @@ import (
 const (
 	headerMagic = "DuelRun\n"
 	footerMagic = "DuelEnd\n"
-	runVersion  = 1
+	runVersion  = 2
 
 	headerSize     = 64
 	footerSize     = 64
-	fenceSize      = 12
 	hourSize       = 8
-	blockEntries   = 2048
-	blockBytes     = blockEntries * EntrySize
 	hourMs         = 3600 * 1000
 	headerCRCAt    = 12
 	footerCRCAt    = 52
@@ -27,6 +24,14 @@ const (
 	maxRunHours    = MaxFireMs/hourMs + 1
 	minRunFileSize = headerSize + footerSize
 )
+
+// fenceSize is that of an entry of the block table; version 1 had blocks of one size.
+func fenceSize(version uint16) int64 {
+	if version == 1 {
+		return 12
+	}
+	return 16
+}
 
 // RunInfo is what the owner of an index registers about a run.
 type RunInfo struct {
@@ -60,6 +65,7 @@ func RunName(r RunInfo) string {
 // header is the first part of a run file.
 type header struct {
 	RunInfo
+	version   uint16
 	lane      uint8
 	createdMs int64
 }
@@ -85,6 +91,7 @@ func (h *header) decode(b []byte) error {
 	if binary.LittleEndian.Uint32(b[headerCRCAt:]) != runfile.ChecksumExcept(b, headerCRCAt) {
 		return ErrChecksum
 	}
+	h.version = binary.LittleEndian.Uint16(b[8:])
 	h.lane = b[10]
 	h.Start = int64(binary.LittleEndian.Uint64(b[16:]))
 	h.End = int64(binary.LittleEndian.Uint64(b[24:]))
@@ -102,14 +109,28 @@ type footer struct {
 	directoryCRC                uint32
 }
 
-// footerFor lays out a run of count entries with the given number of hours.
-func footerFor(count int64, hours uint32) footer {
-	blocks := (count + blockEntries - 1) / blockEntries
-	f := footer{fences: uint32(blocks), hours: hours}
-	f.fencesAt = headerSize + count*EntrySize
-	f.hoursAt = f.fencesAt + blocks*fenceSize
+// newFooter describes a run of count entries that end at fencesAt.
+func newFooter(version uint16, count, fencesAt int64, hours uint32) footer {
+	blocks := blocksFor(count)
+	f := footer{fencesAt: fencesAt, fences: uint32(blocks), hours: hours}
+	f.hoursAt = f.fencesAt + blocks*fenceSize(version)
 	f.fileSize = f.hoursAt + int64(hours)*hourSize + footerSize
 	return f
+}
+
+func blocksFor(count int64) int64 { return (count + blockEntries - 1) / blockEntries }
+
+// mostBytes is how much a run of count entries takes at most, but for its hours.
+func mostBytes(count int64) int64 {
+	return newFooter(runVersion, count, headerSize+blocksFor(count)*blockHeaderSize+count*maxRowSize, 0).fileSize
+}
+
+// leastBytes is how much it takes at least.
+func leastBytes(version uint16, count int64) int64 {
+	if version == 1 {
+		return newFooter(1, count, headerSize+count*EntrySize, 1).fileSize
+	}
+	return newFooter(version, count, headerSize+blocksFor(count)*blockHeaderSize, 1).fileSize
 }
 
 func (f *footer) encode() []byte {

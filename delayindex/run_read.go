@@ -15,8 +15,10 @@ import (
 // reference of the file.
 type run struct {
 	directory
-	path string
-	f    *runfile.File
+	path    string
+	f       *runfile.File
+	version uint16
+	size    int64 // of the file, bytes
 }
 
 // openRun opens and checks the file of a registered run, except its entries.
@@ -50,6 +52,7 @@ func (r *run) load(lane uint8) error {
 	if err := r.loadHeader(lane, st.Size()); err != nil {
 		return err
 	}
+	r.size = st.Size()
 	foot, err := r.loadFooter(st.Size())
 	if err != nil {
 		return err
@@ -67,7 +70,7 @@ func (r *run) loadHeader(lane uint8, size int64) error {
 	}
 	if v := binary.LittleEndian.Uint16(b[8:]); v > runVersion {
 		return &VersionError{Path: r.path, Version: v, Known: runVersion}
-	} else if v < runVersion {
+	} else if v == 0 {
 		return r.damaged(8, ErrVersion)
 	}
 	var h header
@@ -81,6 +84,7 @@ func (r *run) loadHeader(lane uint8, size int64) error {
 	if err := h.validate(size); err != nil {
 		return r.damaged(0, err)
 	}
+	r.version = h.version
 	return nil
 }
 
@@ -93,7 +97,7 @@ func (h *header) validate(size int64) error {
 		return fmt.Errorf("%w: %d entries", ErrLayout, h.Count)
 	case h.MinFireMs < 0 || h.MaxFireMs < h.MinFireMs || h.MaxFireMs > MaxFireMs:
 		return fmt.Errorf("%w: range of fire times", ErrLayout)
-	case footerFor(h.Count, 1).fileSize > size:
+	case leastBytes(h.version, h.Count) > size:
 		return fmt.Errorf("%w: %d entries do not fit", ErrTruncated, h.Count)
 	}
 	return nil
@@ -112,9 +116,9 @@ func (r *run) loadFooter(size int64) (footer, error) {
 	if int64(foot.hours) < 1 || int64(foot.hours) > min(r.info.Count, maxRunHours) {
 		return foot, r.damaged(at, fmt.Errorf("%w: %d hours", ErrLayout, foot.hours))
 	}
-	want := footerFor(r.info.Count, foot.hours)
+	want := newFooter(r.version, r.info.Count, foot.fencesAt, foot.hours)
 	want.directoryCRC = foot.directoryCRC
-	if foot != want || foot.fileSize != size {
+	if foot != want || foot.fileSize != size || foot.fencesAt < headerSize {
 		return foot, r.damaged(at, fmt.Errorf("%w: footer does not fit the file", ErrLayout))
 	}
 	return foot, nil
@@ -128,38 +132,63 @@ func (r *run) loadDirectory(foot footer) error {
 	if runfile.Checksum(b) != foot.directoryCRC {
 		return r.damaged(foot.fencesAt, ErrChecksum)
 	}
-	if err := r.decode(b, foot.fences, foot.hours); err != nil {
+	if err := r.decode(b, r.version, &foot); err != nil {
 		return r.damaged(foot.fencesAt, err)
 	}
 	return nil
 }
 
-// readBlock reads block i into buf, verifies it, and returns its bytes.
-func (r *run) readBlock(i int64, buf *[blockBytes]byte) ([]byte, error) {
-	n := min(r.info.Count-i*blockEntries, blockEntries)
-	at := headerSize + i*blockBytes
-	raw := buf[:n*EntrySize]
-	if err := r.readAt(raw, at); err != nil {
-		return nil, err
+// readBlock reads block i into buf and verifies it.
+func (r *run) readBlock(i int64, buf *blockBuffer) (block, error) {
+	f := &r.fences[i]
+	raw := buf[:f.size]
+	if err := r.readAt(raw, f.at); err != nil {
+		return block{}, err
 	}
-	if runfile.Checksum(raw) != r.fences[i].crc {
-		return nil, r.damaged(at, ErrChecksum)
+	if runfile.Checksum(raw) != f.crc {
+		return block{}, r.damaged(f.at, ErrChecksum)
 	}
-	if !r.inOrder(i, raw) {
-		return nil, r.damaged(at, fmt.Errorf("%w: entries are not in the order of their fire times", ErrLayout))
+	b, err := r.parseBlock(i, buf[:int(f.size)+rowSlack])
+	if err == nil && !r.inOrder(i, &b) {
+		err = fmt.Errorf("%w: entries are not in the order of their fire times", ErrLayout)
 	}
-	return raw, nil
+	if err != nil {
+		return block{}, r.damaged(f.at, err)
+	}
+	return b, nil
+}
+
+// rowsIn is how many entries block i has.
+func (r *run) rowsIn(i int64) int { return int(min(r.info.Count-i*blockEntries, blockEntries)) }
+
+// parseBlock finds the rows of block i in raw, which has slack at its end.
+func (r *run) parseBlock(i int64, raw []byte) (block, error) {
+	if r.version == 1 {
+		return newBlock(version1, raw, r.rowsIn(i)), nil
+	}
+	if len(raw) < blockHeaderSize+rowSlack {
+		return block{}, fmt.Errorf("%w: block of %d bytes", ErrLayout, len(raw)-rowSlack)
+	}
+	var l layout
+	n, err := l.decode(raw)
+	if err != nil {
+		return block{}, err
+	}
+	if n != r.rowsIn(i) || blockHeaderSize+n*l.rowSize()+rowSlack != len(raw) {
+		return block{}, fmt.Errorf("%w: %d entries of %d bytes in a block of %d", ErrLayout, n, l.rowSize(), len(raw)-rowSlack)
+	}
+	return newBlock(l, raw[blockHeaderSize:], n), nil
 }
 
 // inOrder reports whether the entries of block i fire one after the other, from
 // the time in the block table on and not after the next block. Merging relies on it.
-func (r *run) inOrder(i int64, raw []byte) bool {
+func (r *run) inOrder(i int64, b *block) bool {
 	last := r.fences[i].first
-	if encodedFire(raw, 0) != last {
+	if b.fire(0) != last {
 		return false
 	}
-	for at := range len(raw) / EntrySize {
-		fire := encodedFire(raw, at)
+	for at := range b.n {
+		fire := b.fire(at)
 		if fire < last {
 			return false
 		}

@@ -11,8 +11,7 @@ import (
 // makes the bytes durable. Then h describes them; runfile.Publish makes them a
 // run. Without an entry no file is left.
 func writeRun(path string, h *header, it Iterator) error {
-	// All but the hours is known in advance.
-	err := runfile.Write(path, footerFor(h.Count, 0).fileSize, func(f *runfile.Writer) error {
+	err := runfile.Write(path, mostBytes(h.Count), func(f *runfile.Writer) error {
 		w := runWriter{f: f}
 		return w.writeAll(h, it)
 	})
@@ -27,16 +26,18 @@ func writeRun(path string, h *header, it Iterator) error {
 type runWriter struct {
 	f        *runfile.Writer
 	dir      directory
+	at       int64 // where the next block begins
 	count    int64
 	lastFire uint64
 	batch    [blockEntries]Entry
-	raw      [blockBytes]byte
+	buf      blockBuffer
 }
 
 func (w *runWriter) writeAll(h *header, it Iterator) error {
 	if _, err := w.f.Write(make([]byte, headerSize)); err != nil {
 		return err
 	}
+	w.at = headerSize
 	if err := w.writeBlocks(it); err != nil {
 		return err
 	}
@@ -91,11 +92,9 @@ func (w *runWriter) nextBatch(it Iterator) ([]Entry, error) {
 }
 
 func (w *runWriter) writeBlock(batch []Entry) error {
-	for i := range batch {
-		putEntry(w.raw[i*EntrySize:], &batch[i])
-	}
-	raw := w.raw[:len(batch)*EntrySize]
-	w.dir.note(raw, runfile.Checksum(raw), w.count)
+	raw := encodeBlock(&w.buf, batch)
+	w.dir.note(batch, fence{at: w.at, size: uint32(len(raw)), crc: runfile.Checksum(raw)}, w.count)
+	w.at += int64(len(raw))
 	w.count += int64(len(batch))
 	w.lastFire = batch[len(batch)-1].fire()
 	_, err := w.f.Write(raw)
@@ -104,7 +103,7 @@ func (w *runWriter) writeBlock(batch []Entry) error {
 
 func (w *runWriter) writeDirectory(count int64) error {
 	dir := w.dir.encode()
-	foot := footerFor(count, uint32(len(w.dir.hours)))
+	foot := newFooter(runVersion, count, w.at, uint32(len(w.dir.hours)))
 	foot.directoryCRC = runfile.Checksum(dir)
 	if _, err := w.f.Write(dir); err != nil {
 		return err

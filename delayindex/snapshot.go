@@ -68,7 +68,7 @@ func (s *Snapshot) Count(fromMs, toMs int64) int64 {
 }
 
 // Iter returns the entries that fire in [fromMs, toMs), in (fire time, Loc)
-// order. The caller closes it. It holds a block of 64 KiB per run with entries
+// order. The caller closes it. It holds a block, at most 64 KiB, per run with entries
 // in the range, and 8 bytes per entry in the range that is still in a memtable
 // (twice that while it sorts them, which is on first use).
 func (s *Snapshot) Iter(fromMs, toMs int64) Iterator {

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/commitlog"
-	"github.com/duelog/duelog/delayindex"
 )
 
 // orderJSON is a body of n bytes as shops send them.
@@ -73,7 +72,7 @@ func BenchmarkEvacuate(b *testing.B) {
 		b.SetBytes(size)
 		b.ReportMetric(float64(cpu.Nanoseconds())/float64(n), "cpu-ns/message")
 		b.ReportMetric(float64(u.Bytes)/float64(size), "stored/bytes")
-		b.ReportMetric(float64(s.written[BytesCold].Load()+n*2*delayindex.EntrySize)/float64(s.written[BytesLog].Load())+1, "written/ordinary")
+		b.ReportMetric(float64(s.written[BytesCold].Load()+s.written[BytesIndex].Load())/float64(s.written[BytesLog].Load())+1, "written/ordinary")
 		require.NoError(b, s.Close())
 		require.NoError(b, os.RemoveAll(s.dir))
 		b.StartTimer()

@@ -33,7 +33,7 @@ func (ev *evacuation) commit() (moved bool, err error) {
 		return false, errors.Join(err, ev.revokeMoved(late), discardAll(stay))
 	}
 	s.written[BytesCold].Add(ev.info.FileSize)
-	s.written[BytesIndex].Add(ev.run16.Info.Count * delayindex.EntrySize)
+	s.written[BytesIndex].Add(ev.run16.Bytes())
 	if err := ev.swap(stay, late); err != nil {
 		s.fail(fmt.Errorf("move messages of segment %d: %w", ev.seg.Base, err)) // the MANIFEST is right, memory is not
 		return true, err

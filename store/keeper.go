@@ -158,8 +158,11 @@ func (s *Store) flushIndex(l *lane) error {
 	if err := s.catalog.commit(e); err != nil {
 		return err
 	}
-	s.written[BytesIndex].Add(ri.Count * delayindex.EntrySize)
-	return l.index.Install(ri, wrote)
+	if err := l.index.Install(ri, wrote); err != nil {
+		return err
+	}
+	s.written[BytesIndex].Add(l.index.RunBytes(ri))
+	return nil
 }
 
 // syncAsync makes all that was written durable. With commitlog.Sync it is so

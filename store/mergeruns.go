@@ -118,7 +118,7 @@ func (c *compactor) replaceRuns(id uint8, index *delayindex.Index, olds []delayi
 	if err != nil {
 		return errors.Join(err, w.Discard())
 	}
-	c.s.written[BytesIndex].Add(w.Info.Count * delayindex.EntrySize)
+	c.s.written[BytesIndex].Add(w.Bytes())
 	c.s.metrics.mergedRuns.Add(float64(len(olds)))
 	return done()
 }

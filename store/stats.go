@@ -89,14 +89,10 @@ func (s *Store) addBytes(st *Stats) {
 			st.StoredBytes[BytesLog] += info.End - info.Base
 		}
 		s.catalog.view(func(c *catalogState) { st.StoredBytes[BytesLog] -= c.givenBytes(l.id) })
-		for _, r := range l.index.Runs() {
-			st.StoredBytes[BytesIndex] += r.Count * 32
-		}
+		st.StoredBytes[BytesIndex] += l.index.FileBytes()
 	}
 	s.addKeyStats(st)
-	for _, r := range s.cold.index.Runs() {
-		st.StoredBytes[BytesIndex] += r.Count * 32
-	}
+	st.StoredBytes[BytesIndex] += s.cold.index.FileBytes()
 	st.StoredBytes[BytesCold] = s.cold.files.Usage().Bytes
 	for _, info := range s.journalLog.Segments() {
 		st.StoredBytes[BytesJournal] += info.End - info.Base

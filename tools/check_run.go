@@ -68,7 +68,7 @@ func (k *tileCheck) order(f *delayindex.RunFile, i int64, block []delayindex.Ent
 	for j := range block {
 		if (i > 0 || j > 0) && delayindex.Compare(&last, &block[j]) > 0 {
 			k.l.c.find(finding{
-				severity: severityDamaged, check: "run", file: runPath(k.t.lane, *k.t.run), offset: f.BlockOffset(i) + int64(j)*delayindex.EntrySize,
+				severity: severityDamaged, check: "run", file: runPath(k.t.lane, *k.t.run), offset: f.RowOffset(i, j),
 				what: "entries are not in the order in which they fire", lost: "messages come late or not at all",
 				next: k.l.c.repairHint(),
 			})

@@ -106,7 +106,7 @@ func entryIn(rf *delayindex.RunFile, l *life) (off int64, found bool, err error)
 		}
 		for j := range block {
 			if commitlog.Loc(block[j].Loc) == l.item.Loc {
-				return rf.BlockOffset(i) + int64(j)*delayindex.EntrySize, true, nil
+				return rf.RowOffset(i, j), true, nil
 			}
 		}
 		if block[len(block)-1].FireMs() > l.item.When {

@@ -101,16 +101,33 @@ func (d *dump) entries(f *delayindex.RunFile, sp *span) error {
 		if sp.byTime && block[0].FireMs() >= sp.hi {
 			return nil
 		}
+		l := f.Layout()
+		if sp.has(at, block[0].FireMs()) && l.Header > 0 {
+			d.layout(at, len(block), &l)
+		}
 		for j := range block {
-			if off := at + int64(j)*delayindex.EntrySize; sp.has(off, block[j].FireMs()) {
-				d.entry(off, &block[j])
+			if off := f.RowOffset(i, j); sp.has(off, block[j].FireMs()) {
+				d.entry(off, &l, &block[j])
 			}
 		}
 	}
 	return d.e.out.bad
 }
 
-func (d *dump) entry(off int64, x *delayindex.Entry) {
-	d.put(off, "entry", "flags", 0, x.Flags(), "fire", 2, ms(x.FireMs()), "loc", 8, commitlog.Loc(x.Loc).String(), "size", 16, x.Size,
-		"queue", 20, d.names.name(x.Queue), "tag_hash", 24, x.Tag, "key_hash", 28, x.Key)
+// layout prints the header of a block: how many bytes each field of its entries takes,
+// and what they add to.
+func (d *dump) layout(off int64, entries int, l *delayindex.BlockLayout) {
+	w, b := &l.Width, &l.Base
+	d.put(off, "block", "when_shift", 0, l.Shift, "when_bytes", 1, w[0], "loc_bytes", 2, w[1], "size_bytes", 3, w[2],
+		"queue_bytes", 4, w[3], "tag_bytes", 5, w[4], "key_bytes", 6, w[5], "when_base", 8, b[0], "loc_base", 16, commitlog.Loc(b[1]).String(),
+		"size_base", 24, b[2], "queue_base", 28, b[3], "tag_base", 32, b[4], "key_base", 36, b[5], "entries", 40, entries)
+}
+
+func (d *dump) entry(off int64, l *delayindex.BlockLayout, x *delayindex.Entry) {
+	fireAt := l.At[0]
+	if l.Shift == 0 {
+		fireAt += 2
+	}
+	d.put(off, "entry", "flags", l.At[0], x.Flags(), "fire", fireAt, ms(x.FireMs()), "loc", l.At[1], commitlog.Loc(x.Loc).String(), "size", l.At[2], x.Size,
+		"queue", l.At[3], d.names.name(x.Queue), "tag_hash", l.At[4], x.Tag, "key_hash", l.At[5], x.Key)
 }
