@@ -121,7 +121,7 @@ func (l *Log) advance(h *frameHeader, n int, unscheduled bool, maxFireMs int64) 
 	l.pos = end
 	l.smu.Lock()
 	info := &l.infos[len(l.infos)-1]
-	info.count(int64(h.records), h.storeMs, unscheduled, maxFireMs)
+	info.Count(int64(h.records), h.storeMs, unscheduled, maxFireMs)
 	info.End = end
 	if l.o.Flush == Async {
 		l.noteUnsynced(n)
@@ -134,8 +134,9 @@ func (l *Log) advance(h *frameHeader, n int, unscheduled bool, maxFireMs int64) 
 	return end
 }
 
-// count adds a frame to the segment's figures.
-func (s *SegmentInfo) count(records, storeMs int64, unscheduled bool, maxFireMs int64) {
+// Count adds a frame to the figures, all but End: how many records it has, when it was
+// written, whether any of them were not scheduled, and the latest fire time of the others.
+func (s *SegmentInfo) Count(records, storeMs int64, unscheduled bool, maxFireMs int64) {
 	s.Records += records
 	s.LastStoreMs = max(s.LastStoreMs, storeMs)
 	if unscheduled {

@@ -206,10 +206,3 @@ func AppendSeal(dst []byte, loc Loc, storeMs int64) []byte {
 	h.encode(dst[start:])
 	return dst
 }
-
-// CountFrame adds a frame to the figures and moves End behind it, for whoever
-// writes a lane anew.
-func (s *SegmentInfo) CountFrame(f Frame) {
-	s.countFrame(f)
-	s.End = f.End
-}

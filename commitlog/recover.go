@@ -264,5 +264,5 @@ func (s *SegmentInfo) countFrame(f Frame) {
 			unscheduled = true
 		}
 	}
-	s.count(int64(f.Records), f.StoreMs, unscheduled, maxFireMs)
+	s.Count(int64(f.Records), f.StoreMs, unscheduled, maxFireMs)
 }

@@ -52,6 +52,7 @@ func (r *repair) copyCold(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	c.r.add(&c.tally)
 	return c.rest()
 }
 
@@ -202,7 +203,7 @@ func (c *coldCopy) fits(it *commitlog.Item) bool {
 
 // put takes a record in and writes it, unless it is dead.
 func (c *coldCopy) put(it *commitlog.Item, payload []byte, at *ref) (fate, error) {
-	f, err := c.r.takeIn(it, 0, at)
+	f, err := c.takeIn(it, 0, at)
 	if err != nil || f == fateDead {
 		return f, err
 	}

@@ -15,10 +15,6 @@ import (
 )
 
 const (
-	// copyBuffer is how much of a segment is written at once, copySync how much may
-	// wait for the disk.
-	copyBuffer = 1 << 20
-	copySync   = 64 << 20
 	// A memtable of the new index is written as a run when it has this many entries
 	// or stands for this much of the lane.
 	copyEntries = 1 << 20
@@ -36,6 +32,10 @@ type laneCopy struct {
 	ran   int64 // where the last run ended
 	end   int64
 	last  int64 // store time of the last frame
+
+	// While one segment is read the last one becomes durable, and the run before is
+	// written.
+	ending, running background
 
 	path string // of the original's segment
 	out  *segmentWriter
@@ -61,6 +61,7 @@ func (r *repair) copyLane(ctx context.Context, lane uint8) (err error) {
 	if err := c.missingTo(c.end, maxOffset); err != nil {
 		return err
 	}
+	c.r.add(&c.tally)
 	return c.rest()
 }
 
@@ -81,7 +82,7 @@ func (c *laneCopy) segments(files []segmentFile) (err error) {
 	if c.index, err = delayindex.Open(dir, nil, 0, &delayindex.Options{Lane: c.lane}); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.index.Close()) }()
+	defer func() { err = errors.Join(err, c.ending.wait(), c.running.wait(), c.index.Close()) }()
 	logs := filepath.Join(c.r.out, filepath.Dir(segmentPath(c.lane, 0)))
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
@@ -91,7 +92,7 @@ func (c *laneCopy) segments(files []segmentFile) (err error) {
 			return err
 		}
 	}
-	if err := c.writeRun(c.end); err != nil {
+	if err := errors.Join(c.writeRun(c.end), c.running.wait(), c.ending.wait()); err != nil {
 		return err
 	}
 	c.r.madeMu.Lock()
@@ -121,7 +122,11 @@ func (c *laneCopy) segment(f segmentFile) (err error) {
 	if c.out, err = newSegmentWriter(filepath.Join(c.r.out, segmentPath(c.lane, f.base))); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.out.close()) }()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.out.close())
+		}
+	}()
 	// What refers to places before this segment refers to one that is gone.
 	if err := errors.Join(c.missingTo(c.end, f.base), c.lostBefore(commitlog.MakeLoc(c.lane, f.base), "its file is missing")); err != nil {
 		return err
@@ -146,7 +151,9 @@ func (c *laneCopy) segment(f segmentFile) (err error) {
 	if end.Sealed || known.Sealed || !f.last {
 		if c.info.Sealed = true; end.Sealed {
 			c.info.End = end.Pos
-			c.out.write(commitlog.AppendSeal(nil, commitlog.MakeLoc(c.lane, end.Pos-commitlog.FrameHeaderSize), c.last))
+			c.out.write(func(b []byte) []byte {
+				return commitlog.AppendSeal(b, commitlog.MakeLoc(c.lane, end.Pos-commitlog.FrameHeaderSize), c.last)
+			})
 		}
 		c.end = f.base + f.size
 	}
@@ -158,7 +165,11 @@ func (c *laneCopy) segment(f segmentFile) (err error) {
 	c.r.madeMu.Lock()
 	c.r.made.Segments[c.lane] = append(c.r.made.Segments[c.lane], c.info)
 	c.r.madeMu.Unlock()
-	return c.out.finish(f.size)
+	if err := c.ending.wait(); err != nil {
+		return err
+	}
+	out := c.out
+	return c.ending.start(func() error { return errors.Join(out.finish(f.size), out.close()) })
 }
 
 // endFar ends a segment of the far lane: with its run, so that it can move to a cold
@@ -181,10 +192,15 @@ func (c *laneCopy) endFar(base int64) error {
 
 // frame copies a frame and takes its records in.
 func (c *laneCopy) frame(f *commitlog.Frame) error {
-	c.out.write(f.Append(c.out.scratch[:0]))
-	c.info.CountFrame(*f)
+	c.out.write(f.Append)
 	c.last = f.StoreMs
+	ordinary, maxFireMs := f.Raw(), int64(0)
 	for it := range f.Items() {
+		if it.Scheduled() {
+			maxFireMs = max(maxFireMs, it.When)
+		} else {
+			ordinary = true
+		}
 		at, err := c.known(&it)
 		if err == nil {
 			err = c.record(&it, f.StoreMs, at)
@@ -193,10 +209,14 @@ func (c *laneCopy) frame(f *commitlog.Frame) error {
 			return err
 		}
 	}
+	c.info.Count(int64(f.Records), f.StoreMs, ordinary, maxFireMs)
+	c.info.End = f.End
 	c.index.Add(c.batch, f.End)
 	c.batch = c.batch[:0]
 	if c.added >= copyEntries || f.End-c.ran >= copyRun {
-		return c.writeRun(f.End)
+		if err := c.writeRun(f.End); err != nil {
+			return err
+		}
 	}
 	return c.out.failed
 }
@@ -206,7 +226,7 @@ func (c *laneCopy) record(it *commitlog.Item, storeMs int64, at *ref) error {
 	if at != nil && it.Scheduled() {
 		c.info.MaxFireMs = max(c.info.MaxFireMs, at.ms)
 	}
-	f, err := c.r.takeIn(it, storeMs, at)
+	f, err := c.takeIn(it, storeMs, at)
 	if f == fatePending {
 		c.batch = append(c.batch, itemEntry(it))
 		c.added++
@@ -260,35 +280,10 @@ func (c *laneCopy) filler(from, to int64) {
 		if n > maxFiller {
 			n = min(maxFiller, n-commitlog.FrameHeaderSize) // what is left has room for a header
 		}
-		c.out.write(commitlog.AppendFiller(c.out.scratch[:0], commitlog.MakeLoc(c.lane, from), c.last, int(n)))
+		c.out.write(func(b []byte) []byte {
+			return commitlog.AppendFiller(b, commitlog.MakeLoc(c.lane, from), c.last, int(n))
+		})
 		from += n
 	}
 	c.info.End = to
-}
-
-// writeRun writes what is in the memtable as a run that ends at end.
-func (c *laneCopy) writeRun(end int64) error {
-	c.added, c.ran = 0, end
-	if !c.index.Freeze() {
-		return c.out.failed
-	}
-	ri, wrote, err := c.index.Flush(nil)
-	if err != nil {
-		return err
-	}
-	if err := c.index.Install(ri, wrote); err != nil || !wrote {
-		return err
-	}
-	c.r.madeMu.Lock()
-	defer c.r.madeMu.Unlock()
-	c.r.addRun(c.lane, ri)
-	return nil
-}
-
-// addRun registers a run. It is called with madeMu held.
-func (r *repair) addRun(lane uint8, ri delayindex.RunInfo) {
-	if r.made.Runs == nil {
-		r.made.Runs = map[uint8][]delayindex.RunInfo{}
-	}
-	r.made.Runs[lane] = append(r.made.Runs[lane], ri)
 }

@@ -30,9 +30,30 @@ func (r *repair) fate(it *commitlog.Item, at *ref) fate {
 	return fatePending
 }
 
+// tally is what one goroutine has copied since it was added to the whole.
+type tally struct {
+	kept, waiting int64
+	minFireMs     int64 // earliest of what is pending; 0 = none
+}
+
+// add adds what a goroutine has copied.
+func (r *repair) add(t *tally) {
+	r.kept.Add(t.kept)
+	r.waiting.Add(t.waiting)
+	if t.minFireMs > 0 {
+		r.madeMu.Lock()
+		defer r.madeMu.Unlock()
+		if r.minFireMs == 0 || t.minFireMs < r.minFireMs {
+			r.minFireMs = t.minFireMs
+		}
+	}
+	*t = tally{}
+}
+
 // takeIn gives a record what its fate says, but for the entry of one that is pending.
-func (r *repair) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, error) {
-	r.kept.Add(1)
+func (l *laneRefs) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, error) {
+	r := l.r
+	l.tally.kept++
 	x := ref{loc: it.Loc, queue: it.Queue, size: uint32(it.Size), tag: it.Tag}
 	f := r.fate(it, at)
 	switch {
@@ -46,18 +67,12 @@ func (r *repair) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, error
 		x.ms, x.kind = it.When, refJournal
 		return f, r.addUnplaced(x)
 	case f == fatePending:
-		r.waiting.Add(1)
-		r.notePending(it.When)
+		l.tally.waiting++
+		if t := &l.tally; t.minFireMs == 0 || it.When < t.minFireMs {
+			t.minFireMs = it.When
+		}
 	}
 	return f, nil
-}
-
-func (r *repair) notePending(fireMs int64) {
-	r.madeMu.Lock()
-	defer r.madeMu.Unlock()
-	if r.minFireMs == 0 || fireMs < r.minFireMs {
-		r.minFireMs = fireMs
-	}
 }
 
 func (r *repair) addSlot(x ref) error {

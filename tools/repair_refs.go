@@ -15,6 +15,7 @@ type laneRefs struct {
 	r    *repair
 	lane uint8
 	refs *refCursor
+	tally
 	// keyAt is the unique key of a message that is damaged, nil if it cannot be read.
 	keyAt func(loc commitlog.Loc, size uint32) any
 }
@@ -29,6 +30,9 @@ func (l *laneRefs) open() (err error) {
 func (l *laneRefs) known(it *commitlog.Item) (at *ref, err error) {
 	if it.Queue >= l.r.m.NextQueue && !l.r.endLost {
 		return nil, errEndLost
+	}
+	if l.refs.ended || l.refs.head.loc > it.Loc {
+		return nil, nil // as for most of what is pending
 	}
 	if err := l.lostBefore(it.Loc, "no record is where it should be"); err != nil {
 		return nil, err

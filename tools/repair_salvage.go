@@ -182,7 +182,9 @@ func (c *laneCopy) frameOf(start int64, good []goodRecord, refs []ref) error {
 		it := &good[i].item
 		records[i] = commitlog.Record{When: it.When, Flags: it.Flags, Queue: it.Queue, Tag: it.Tag, Key: it.Key, Payload: good[i].payload}
 	}
-	c.out.write(commitlog.AppendFrame(c.out.scratch[:0], commitlog.MakeLoc(c.lane, start), c.last, records...))
+	c.out.write(func(b []byte) []byte {
+		return commitlog.AppendFrame(b, commitlog.MakeLoc(c.lane, start), c.last, records...)
+	})
 	for i := range good {
 		it := &good[i].item
 		at := refOf(refs, it)

@@ -3,19 +3,26 @@ package tools
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/duelog/duelog/internal/durable"
 )
 
-// segmentWriter writes a file front to back in large pieces, and leaves holes.
+const (
+	// copyBuffer is how much of a segment is written at once, copySync how much is
+	// synced at once; twice as much may wait for the disk.
+	copyBuffer = 1 << 20
+	copySync   = 64 << 20
+)
+
+// segmentWriter writes a file front to back in large pieces, and leaves holes. The disk
+// writes a piece while the next one is made.
 type segmentWriter struct {
 	f        *os.File
 	buf      []byte
 	at       int64 // where buf goes
-	scratch  []byte
 	unsynced int64
+	sync     background
 	failed   error
 	done     bool
 }
@@ -25,20 +32,15 @@ func newSegmentWriter(path string) (*segmentWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write copy: %w", err)
 	}
-	return &segmentWriter{f: f, buf: make([]byte, 0, copyBuffer)}, nil
+	return &segmentWriter{f: f, buf: make([]byte, 0, 2*copyBuffer)}, nil
 }
 
-// write appends b; errors are kept in failed.
-func (w *segmentWriter) write(b []byte) {
-	w.scratch = b // its memory serves the next frame
-	if len(w.buf)+len(b) > copyBuffer {
+// write appends what add appends to its argument; errors are kept in failed.
+func (w *segmentWriter) write(add func([]byte) []byte) {
+	w.buf = add(w.buf)
+	if len(w.buf) >= copyBuffer {
 		w.flush()
 	}
-	if len(b) > copyBuffer {
-		w.put(b)
-		return
-	}
-	w.buf = append(w.buf, b...)
 }
 
 // skip goes on at off, and leaves a hole before it.
@@ -65,13 +67,14 @@ func (w *segmentWriter) put(b []byte) {
 	w.at += int64(len(b))
 	if w.unsynced += int64(len(b)); w.unsynced >= copySync {
 		w.unsynced = 0
-		w.failed = durable.Datasync(w.f)
+		w.failed = w.sync.start(func() error { return durable.Datasync(w.f) })
 	}
 }
 
 // finish makes a file of size bytes durable.
 func (w *segmentWriter) finish(size int64) error {
 	w.flush()
+	w.failed = errors.Join(w.failed, w.sync.wait())
 	if w.failed == nil {
 		w.failed = w.f.Truncate(max(size, w.at))
 	}
@@ -86,8 +89,5 @@ func (w *segmentWriter) close() error {
 		return nil
 	}
 	w.done = true
-	if err := w.f.Close(); err != nil && !errors.Is(err, fs.ErrClosed) {
-		return err
-	}
-	return nil
+	return errors.Join(w.sync.wait(), w.f.Close())
 }
