@@ -108,13 +108,15 @@ func (q *Queue) unlinkBelow(end int64) error {
 
 // Delete removes the queue and its files for ever; the caller has made sure
 // that no checkpoint names it any more. Afterwards reads get ErrClosed, and
-// entries that are still put go nowhere. The set can open the queue anew. After
-// an error Delete can be called again.
+// entries that are still put go nowhere. The set can open the queue anew, also after
+// an error, which says that files are left as a crash would leave them: nobody reads
+// them, and a new queue of that name writes over them.
 func (q *Queue) Delete() error {
-	if err := q.remove(); err != nil {
+	err := q.remove()
+	q.set.forget(q)
+	if err != nil {
 		return fmt.Errorf("delete queue %d of %s: %w", q.ID(), q.Topic(), err)
 	}
-	q.set.forget(q)
 	return nil
 }
 
@@ -124,16 +126,14 @@ func (q *Queue) remove() error {
 	if q.deleted {
 		return nil
 	}
+	q.deleted = true // once: a new queue may have the name afterwards
 	q.discard()
-	if err := durable.RemoveAll(q.dir); err != nil {
-		return err
-	}
+	err := durable.RemoveAll(q.dir)
 	q.set.files.drop(func(k fileKey) bool { return k.queue == q })
-	if err := q.syncRemoval(); err != nil {
+	if err != nil {
 		return err
 	}
-	q.deleted = true
-	return nil
+	return q.syncRemoval()
 }
 
 // syncRemoval makes it durable that the queue's directory is gone, and takes

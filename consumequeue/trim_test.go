@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/durable"
 )
 
 func TestTrimUnlinksWholeFilesBelow(t *testing.T) {
@@ -121,6 +123,37 @@ func TestDeleteRemovesFilesAndTheQueueCanBeMadeAnew(t *testing.T) {
 	require.ErrorIs(t, err, ErrOpen, "the new one is still there")
 	cold(anew)
 	requireRead(t, anew, 0, 3)
+}
+
+// noRemoval is a disk on which nothing can be removed.
+type noRemoval struct{}
+
+func (noRemoval) Do(op durable.Op, _ *os.File, _, _ string, run func() error) error {
+	if op == durable.OpRemove {
+		return syscall.EIO
+	}
+	return run()
+}
+
+func TestQueueCanBeMadeAnewOverFilesThatCouldNotBeDeleted(t *testing.T) {
+	dir := t.TempDir()
+	q, s := openTest(t, dir, &Options{FileEntries: 10}, 0, 0)
+	putN(q, 25)
+	mustFlush(t, q)
+	stop := durable.Observe(noRemoval{})
+	require.ErrorIs(t, q.Delete(), syscall.EIO)
+	stop()
+	anew, err := s.Queue(testTopic, 3, 0, 0)
+	require.NoError(t, err)
+	putN(anew, 15)
+	mustFlush(t, anew)
+	require.NoError(t, q.Delete(), "again, it is gone")
+	cold(anew)
+	requireRead(t, anew, 0, 15)
+	require.NoError(t, s.Close())
+	again, _ := openTest(t, dir, nil, 0, 15)
+	require.EqualValues(t, 15, again.Next())
+	requireRead(t, again, 0, 15)
 }
 
 func TestDeleteKeepsOtherQueuesOfTheTopic(t *testing.T) {
