@@ -3,6 +3,7 @@ package store
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,28 @@ func TestForwardClockStepOverManySparseSecondsIsCaughtUp(t *testing.T) {
 	c.step(28 * time.Hour)
 	awaitMax(t, q, n)
 	require.Zero(t, s.Pending())
+}
+
+// A pause of firing ends with the clock that it was measured on.
+func TestClockSetBackEndsAPauseOfFiring(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &stepClock{plainClock: newPlainClock(24 * time.Hour)}
+		s := mustOpen(t, t.TempDir(), small(Options{clock: c, FireRate: 100}))
+		q := mustQueue(t, s, "a", 0)
+		for range 50 {
+			mustPut(t, s, q, s.NowMs()+10, "paced")
+		}
+		time.Sleep(200 * time.Millisecond) // there was a pause by now
+		c.step(-2 * time.Hour)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		first := q.Max()
+		mustPut(t, s, q, s.NowMs()+5000, "after the step")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.Equal(t, first+1, q.Max())
+		require.NoError(t, s.Close())
+	})
 }
 
 func TestClockSetBackFiresNothingTwiceNorEarly(t *testing.T) {

@@ -98,7 +98,10 @@ func (d *dispatcher) stopped() bool {
 func (d *dispatcher) tick() (nextMs int64, err error) {
 	now := d.s.clock.NowMs()
 	d.drain(now)
-	if now >= d.pausedMs || d.pausedMs > now+maxPause { // the latter: the clock was set back
+	if d.pausedMs > now+maxPause {
+		d.pausedMs = 0 // the clock was set back
+	}
+	if now >= d.pausedMs {
 		if err := d.fireDue(now); err != nil {
 			return 0, err
 		}
