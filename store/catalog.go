@@ -224,6 +224,9 @@ type catalog struct {
 	m     *manifest
 	state *catalogState
 	limit int64 // size at which the MANIFEST is rewritten
+	// broken is told, once or more, when an append failed in a way that leaves open
+	// what a restart will find: nothing can be committed before that any more.
+	broken func(error)
 }
 
 // openCatalog opens the MANIFEST of the store in dir. One that is missing where
@@ -249,7 +252,7 @@ func openCatalog(dir string, log *slog.Logger) (*catalog, error) {
 			return nil, fmt.Errorf("open %s: record %d: %w", path, i, err)
 		}
 	}
-	return &catalog{m: m, state: st, limit: manifestLimit}, nil
+	return &catalog{m: m, state: st, limit: manifestLimit, broken: func(error) {}}, nil
 }
 
 // commit makes e durable and applies it, all or nothing.
@@ -257,7 +260,7 @@ func (c *catalog) commit(e edit) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.m.append(e); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+		return c.failed(fmt.Errorf("write manifest: %w", err))
 	}
 	if err := e.apply(c.state); err != nil {
 		panic("BUG: own manifest edit: " + err.Error())
@@ -265,18 +268,20 @@ func (c *catalog) commit(e edit) error {
 	if c.m.size() < c.limit {
 		return nil
 	}
-	if err := c.m.rewrite(c.state.snapshot()); err != nil && !errors.Is(err, syscall.ENOSPC) {
-		return fmt.Errorf("rewrite manifest: %w", err)
+	if err := c.m.rewrite(c.state.snapshot()); err != nil {
+		if err = c.failed(fmt.Errorf("rewrite manifest: %w", err)); !errors.Is(err, syscall.ENOSPC) {
+			return err
+		}
 	}
 	return nil
 }
 
-// unsure reports whether an append failed in a way that leaves open what a
-// restart will find. Nothing can be committed then any more.
-func (c *catalog) unsure() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.m.failed != nil
+// failed passes err on, and tells of it if it is the end.
+func (c *catalog) failed(err error) error {
+	if c.m.failed != nil {
+		c.broken(err)
+	}
+	return err
 }
 
 // view runs f on the state; f must not keep references to its maps.

@@ -45,7 +45,7 @@ func (s *Store) checkpoint() error {
 		d := &dirty[i]
 		if !d.q.deleted.Load() {
 			d.min = d.q.cq.Min()
-			e.queueExtent(d.q.id, d.min, d.q.flushedTo.Load())
+			e.queueExtent(d.q.id, d.min, d.upTo)
 		}
 	}
 	s.addSegments(&e)
@@ -54,8 +54,8 @@ func (s *Store) checkpoint() error {
 	if err := s.catalog.commit(e); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
-	for _, d := range dirty {
-		d.q.cq.FreeBefore(d.min)
+	for i := range dirty {
+		dirty[i].committed()
 	}
 	s.metrics.checkpointSeconds.Observe(time.Since(start).Seconds())
 	return s.dropBehind(m, rp)
@@ -73,6 +73,7 @@ type dirtyQueue struct {
 	q    *Queue
 	next int64 // slots given out when the replay point was noted
 	min  int64 // the queue's minimum that the checkpoint names
+	upTo int64 // slots before it are in the queue's files
 }
 
 // dirtyQueues lists the queues with slots that their files do not have. It runs
@@ -116,27 +117,36 @@ func (w slotWatcher) Wake() { close(w) }
 func flushQueues(dirty []dirtyQueue) error {
 	var g errgroup.Group
 	g.SetLimit(flushParallel)
-	for _, d := range dirty {
-		g.Go(d.flush)
+	for i := range dirty {
+		g.Go(dirty[i].flush)
 	}
 	return g.Wait()
 }
 
-func (d dirtyQueue) flush() error {
+func (d *dirtyQueue) flush() (err error) {
 	if d.q.deleted.Load() {
 		return nil
 	}
-	d.q.extentDirty.Store(false)
-	upTo, err := d.q.cq.Flush()
+	d.upTo, err = d.q.cq.Flush()
 	switch {
 	case errors.Is(err, consumequeue.ErrClosed) && d.q.deleted.Load():
 		return nil
 	case err != nil:
 		return fmt.Errorf("flush queue %d of topic %s: %w", d.q.key.num, d.q.key.topic, err)
 	}
-	before := d.q.flushedTo.Swap(upTo)
-	d.q.s.written[BytesQueue].Add((upTo - before) * consumequeue.EntrySize)
 	return nil
+}
+
+// committed notes what the catalog says of the queue's files now. Only now: a checkpoint
+// that failed in between must leave the queue to the next one.
+func (d *dirtyQueue) committed() {
+	if d.q.deleted.Load() {
+		return
+	}
+	d.q.extentDirty.Store(false)
+	before := d.q.flushedTo.Swap(d.upTo)
+	d.q.s.written[BytesQueue].Add((d.upTo - before) * consumequeue.EntrySize)
+	d.q.cq.FreeBefore(d.min)
 }
 
 // addSegments keeps the figures of segments that changed, so that recovery need

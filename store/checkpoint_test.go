@@ -1,10 +1,13 @@
 package store
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,4 +67,59 @@ func TestCheckpointDuringAnIndexFlushFiresNothingTwice(t *testing.T) {
 		require.NoError(t, again.Close())
 		require.NoError(t, s.Close())
 	})
+}
+
+// failOnce lets one operation on the file of a name, or what becomes it, fail.
+type failOnce struct {
+	op    durable.Op
+	name  string
+	cause error
+	done  atomic.Bool
+}
+
+func (d *failOnce) Do(op durable.Op, f *os.File, path, _ string, run func() error) error {
+	if f != nil {
+		path = f.Name()
+	}
+	if op == d.op && strings.HasPrefix(filepath.Base(path), d.name) && d.done.CompareAndSwap(false, true) {
+		return d.cause
+	}
+	return run()
+}
+
+// A checkpoint that has flushed the queues and then finds no space for its edit must
+// leave these queues to the next one: that one moves the replay point past what
+// would put their slots again.
+func TestCheckpointThatFailsLeavesItsQueuesToTheNext(t *testing.T) {
+	dir := t.TempDir()
+	o := small(Options{keeperTick: time.Hour})
+	s := mustOpen(t, dir, o)
+	q := mustQueue(t, s, "a", 0)
+	mustPut(t, s, q, 0, "x")
+	flushAll(t, s) // so that recovery does not read the log for the sake of the index
+	stop := durable.Observe(&failOnce{op: durable.OpWrite, name: manifestName, cause: syscall.ENOSPC})
+	require.ErrorIs(t, s.checkpoint(), syscall.ENOSPC)
+	stop()
+	require.NoError(t, s.checkpoint())
+
+	image := testutil.CopyDir(t, dir)
+	require.NoError(t, os.Remove(filepath.Join(image, lockName)))
+	again := mustOpen(t, image, o)
+	require.Equal(t, []string{"x"}, payloads(t, again, again.LookupQueue("a", 0)))
+	require.NoError(t, again.Close())
+	require.NoError(t, s.Close())
+}
+
+// Some file systems find out at the sync that there is no space. The MANIFEST cannot
+// be written any more then, whatever space comes: that needs a restart, and says so.
+func TestStoreStopsWhenItsManifestIsInDoubt(t *testing.T) {
+	s := mustOpen(t, t.TempDir(), small(Options{keeperTick: time.Hour}))
+	q := mustQueue(t, s, "a", 0)
+	mustPut(t, s, q, 0, "x")
+	defer durable.Observe(&failOnce{op: durable.OpSync, name: manifestName, cause: syscall.ENOSPC})()
+	require.ErrorIs(t, s.checkpoint(), syscall.ENOSPC)
+	require.ErrorIs(t, s.Err(), syscall.ENOSPC)
+	_, err := s.Put(context.Background(), &Message{Queue: q, Payload: []byte("y")})
+	require.ErrorIs(t, err, ErrReadOnly)
+	require.NoError(t, s.Close())
 }

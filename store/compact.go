@@ -65,17 +65,6 @@ func (c *compactor) run(atOnce bool) error {
 	return nil
 }
 
-// commit registers what compaction did. When it is not known whether that is on
-// disk, the store stops: a second attempt would write over files that may be
-// registered by now.
-func (c *compactor) commit(e edit) error {
-	err := c.s.catalog.commit(e)
-	if err != nil && c.s.catalog.unsure() {
-		c.s.fail(fmt.Errorf("compact: %w", err))
-	}
-	return err
-}
-
 // evacuateAll moves the segments that are old enough, oldest first: ties in fire
 // time then stay in the order of arrival.
 func (c *compactor) evacuateAll() error {

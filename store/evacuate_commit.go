@@ -27,7 +27,7 @@ func (ev *evacuation) commit() (moved bool, err error) {
 	}
 	late := ev.lateCancels()
 	if err = s.writeMoved(late, cancelled); err == nil {
-		err = s.compactor.commit(ev.edit())
+		err = s.catalog.commit(ev.edit())
 	}
 	if err != nil {
 		return false, errors.Join(err, ev.revokeMoved(late), discardAll(stay))

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -44,6 +45,7 @@ func (k *keeper) run() error {
 	k.s.keepMu.Lock()
 	defer k.s.keepMu.Unlock()
 	if err := k.s.logError(); err != nil {
+		k.s.fail(err) // whatever the cause, want of space too
 		return err
 	}
 	now := time.Now()
@@ -85,7 +87,7 @@ func (s *Store) logError() error {
 			return err
 		}
 	}
-	return s.journalLog.Err()
+	return cmp.Or(s.journalLog.Err(), s.cancelLog.Err())
 }
 
 // rollOldSegments seals segments that are older than their lane's bound even

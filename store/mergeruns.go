@@ -111,7 +111,7 @@ func (c *compactor) replaceRuns(id uint8, index *delayindex.Index, olds []delayi
 	if w.Info.Count > 0 {
 		e.run(id, w.Info)
 	}
-	if err := c.commit(e); err != nil {
+	if err := c.s.catalog.commit(e); err != nil {
 		return errors.Join(err, w.Discard())
 	}
 	done, err := index.Replace(olds, []*delayindex.Replacement{w})

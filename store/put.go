@@ -88,12 +88,12 @@ func (s *Store) PutAsync(m *Message, c Completer, cookie uint64) error {
 // refusing returns why no message is taken at present, nil when one is.
 func (s *Store) refusing() error {
 	switch {
+	case s.failure.Load() != nil: // space would not help any more
+		return fmt.Errorf("%w: %w", ErrReadOnly, s.Err())
 	case s.diskFull.Load():
 		return ErrDiskFull
 	case DiskLevel(s.disk.level.Load()) == DiskRefuses:
 		return errDiskLimit
-	case s.failure.Load() != nil:
-		return fmt.Errorf("%w: %w", ErrReadOnly, s.Err())
 	}
 	return nil
 }

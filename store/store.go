@@ -380,8 +380,8 @@ func (s *Store) fail(err error) {
 // keeperFailed tells what passes, such as want of space, from what does not. The
 // keeper tries again at its next tick.
 func (s *Store) keeperFailed(err error) {
-	if s.closed.Load() && errors.Is(err, commitlog.ErrClosed) {
-		return // Close was faster
+	if s.closed.Load() && errors.Is(err, commitlog.ErrClosed) || s.failure.Load() != nil {
+		return // Close was faster, or everybody knows
 	}
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM) {
 		s.log.Warn("checkpoint put off", "error", err)
