@@ -54,6 +54,7 @@ type cancels struct {
 type cancellation struct {
 	fireMs int64
 	wait   *settling // nil: cancelled, durably
+	ended  bool      // it is not in the delay index any more, although its time has not come
 }
 
 // settling is a cancellation that is being written.
@@ -241,14 +242,23 @@ func (c *cancels) inHour(hour int64) (locs []commitlog.Loc, fireMs []int64) {
 	return locs, fireMs
 }
 
-// after counts those that are due after ms.
-func (c *cancels) after(ms int64) (n int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, known := range c.byLoc {
-		if known.fireMs > ms {
-			n++
+// from returns the fire times of those in the delay index that are due at ms or later.
+func (c *cancels) from(ms int64) (fireMs []int64) {
+	for _, hour := range c.hours() {
+		if (hour+1)*hourMs > ms {
+			fireMs = c.inIndex(hour, ms, fireMs)
 		}
 	}
-	return n
+	return fireMs
+}
+
+func (c *cancels) inIndex(hour, ms int64, fireMs []int64) []int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, loc := range c.byHour[hour] {
+		if known, ok := c.byLoc[loc]; ok && known.wait == nil && !known.ended && known.fireMs >= ms {
+			fireMs = append(fireMs, known.fireMs)
+		}
+	}
+	return fireMs
 }

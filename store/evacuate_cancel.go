@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
@@ -105,8 +106,18 @@ func (c *cancels) relocate(moved []movedCancel, ended []commitlog.Loc) {
 	}
 }
 
+// ended tells whether a message of the far lane that is not done has left the delay index:
+// evacuation of its segment ended it, and a crash came before the segment was removed.
+func (r *recovery) ended(e *delayindex.Entry) bool {
+	off := commitlog.Loc(e.Loc).Offset()
+	index := r.s.lanes[farLane].index
+	return e.FireMs() > r.mark.reached() && off < index.IndexedUpTo() && !slices.ContainsFunc(index.Runs(), func(ri delayindex.RunInfo) bool {
+		return ri.Start <= off && off < ri.End
+	})
+}
+
 // settleCancels drops the cancellations of locations where no message is any more,
-// or not yet: see the top of this file.
+// or not yet: see the top of this file. Where another message may come they are revoked.
 func (r *recovery) settleCancels() error {
 	s := r.s
 	far := s.lanes[farLane]
@@ -117,13 +128,18 @@ func (r *recovery) settleCancels() error {
 	var stale []movedCancel
 	for loc, c := range s.cancels.byLoc {
 		base := far.segmentBase(loc.Offset())
-		switch loc.Lane() {
-		case farLane:
+		switch lane := loc.Lane(); {
+		case r.isLost(loc, loc.Offset()):
+			delete(s.cancels.byLoc, loc)
+			stale = append(stale, movedCancel{to: loc, fireMs: c.fireMs})
+		case lane == farLane:
 			e := delayindex.Entry{When: delayindex.MakeWhen(c.fireMs, 0), Loc: uint64(loc)}
 			if !segments[base] || r.moved(&e) {
 				delete(s.cancels.byLoc, loc)
+			} else if c.ended = r.ended(&e); c.ended {
+				s.cancels.byLoc[loc] = c
 			}
-		case coldLane:
+		case lane == coldLane:
 			if _, ok := r.st.cold[base]; !ok {
 				delete(s.cancels.byLoc, loc)
 				stale = append(stale, movedCancel{to: loc, fireMs: c.fireMs})

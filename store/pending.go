@@ -10,11 +10,14 @@ import (
 
 // What waits is known to the delay index alone. Both questions here are answered
 // from snapshots of it, so they neither stop arrivals nor firing, and both leave
-// out what the mark says is done; the list leaves out what was cancelled, too, which the
-// histogram counts until its time. What fired within the millisecond of the mark,
-// and messages of deleted topics, are still in the answer: up to one millisecond
-// of firings, and until their time comes. So is, in a histogram, what others fired
-// of the time by which a heavy topic is behind.
+// out what the mark says is done and what was cancelled. The answer is exact while
+// nothing is put, fired, cancelled or moved; otherwise what changes meanwhile may be in
+// it or not. Messages of deleted topics are in it until their time.
+//
+// Beyond the mark nothing is done but the part of one millisecond that is being
+// fired: a snapshot is counted there, less the table of cancellations. What is left
+// of the time before it is looked at entry by entry: while a topic is behind, what it
+// has not fired; after the clock was set back, what came since then.
 
 // PendingPosition is a place in the order in which messages fire.
 type PendingPosition struct {
@@ -36,22 +39,79 @@ type PendingMessage struct {
 func (m *PendingMessage) Position() PendingPosition { return PendingPosition{m.FireMs, m.Loc} }
 
 // PendingHistogram counts, for each i below n, the messages that wait for
-// [fromMs+i*stepMs, fromMs+(i+1)*stepMs). It costs one look at what is in memory
-// and at most a block of each run of the index per bound, however many wait.
+// [fromMs+i*stepMs, fromMs+(i+1)*stepMs). It costs one look at what is in memory, one
+// at the cancellations of the time, and at most a block of each run of the index per
+// bound, however many wait; while a topic is behind the others also a look at each entry
+// of the time by which it is.
 func (s *Store) PendingHistogram(fromMs, stepMs int64, n int) ([]int64, error) {
 	if s.closed.Load() {
 		return nil, ErrClosed
 	}
-	counts := make([]int64, n)
-	since := s.mark().firedMs + 1
+	h := pendingHistogram{s: s, fromMs: fromMs, stepMs: stepMs, counts: make([]int64, n)}
+	cancelled := s.cancels.from(fromMs) // before the snapshot, in which all of them are then
+	h.mark = s.mark()
 	snaps := s.snapshots()
 	defer releaseAll(snaps)
 	for _, sn := range snaps {
-		if err := sn.Histogram(fromMs, stepMs, since, counts); err != nil {
+		if err := sn.Histogram(fromMs, stepMs, h.mark.reached()+1, h.counts); err != nil {
 			return nil, fmt.Errorf("count pending messages: %w", err)
 		}
 	}
-	return counts, nil
+	for _, fireMs := range cancelled {
+		if fireMs > h.mark.reached() {
+			h.add(fireMs, -1)
+		}
+	}
+	if err := h.addUndone(); err != nil {
+		return nil, fmt.Errorf("count pending messages: %w", err)
+	}
+	return h.counts, nil
+}
+
+// pendingHistogram is the state of one PendingHistogram.
+type pendingHistogram struct {
+	s              *Store
+	mark           mark
+	fromMs, stepMs int64
+	counts         []int64
+}
+
+// add counts n messages. Of what is taken off some may have left the index meanwhile.
+func (h *pendingHistogram) add(fireMs, n int64) {
+	if i := (fireMs - h.fromMs) / h.stepMs; fireMs >= h.fromMs && i < int64(len(h.counts)) {
+		h.counts[i] = max(h.counts[i]+n, 0)
+	}
+}
+
+// addUndone counts what waits although the mark has come as far.
+func (h *pendingHistogram) addUndone() error {
+	from, to := max(h.s.pendingSince(&h.mark), h.fromMs), h.mark.reached()+1
+	if from >= to {
+		return nil
+	}
+	it := mergeSnapshots(h.s.snapshots(), from, to)
+	defer it.Close()
+	block := make([]delayindex.Entry, loadBlock)
+	for {
+		n, err := it.Next(block)
+		if err != nil || n == 0 {
+			return err
+		}
+		for i := range block[:n] {
+			if e := &block[i]; h.s.waits(e, &h.mark) {
+				h.add(e.FireMs(), 1)
+			}
+		}
+	}
+}
+
+// pendingSince returns before when nothing waits: what came after the clock was set back
+// may be due before the mark.
+func (s *Store) pendingSince(m *mark) int64 { return min(m.firedMs, s.clock.NowMs()) + 1 }
+
+// waits reports whether an entry is to fire, as far as m tells.
+func (s *Store) waits(e *delayindex.Entry, m *mark) bool {
+	return e.Flags()&delayindex.FlagTombstone == 0 && !m.done(e) && !s.cancels.has(commitlog.Loc(e.Loc))
 }
 
 // PendingAfter yields what waits behind a position and before toMs, in the order
@@ -100,7 +160,7 @@ func (w *pendingScan) window(yield func(PendingMessage, error) bool) (more bool,
 		return false, ErrClosed
 	}
 	m := w.s.mark()
-	if since := m.firedMs + 1; since > w.from.FireMs {
+	if since := w.s.pendingSince(&m); since > w.from.FireMs {
 		w.from = PendingPosition{FireMs: since}
 	}
 	end := min(w.from.FireMs+w.spanMs, w.toMs)
@@ -121,7 +181,7 @@ func (w *pendingScan) window(yield func(PendingMessage, error) bool) (more bool,
 		total += n
 		for i := range block[:n] {
 			e := &block[i]
-			if !first && delayindex.Compare(e, &passed) <= 0 || e.Flags()&delayindex.FlagTombstone != 0 || m.done(e) || w.s.cancels.has(commitlog.Loc(e.Loc)) {
+			if !first && delayindex.Compare(e, &passed) <= 0 || !w.s.waits(e, &m) {
 				continue
 			}
 			if !yield(w.s.pendingMessage(e), nil) {

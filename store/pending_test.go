@@ -124,14 +124,56 @@ func TestWhatHasFiredIsNotPending(t *testing.T) {
 	})
 }
 
-func TestWhatWasCancelledIsNotListed(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
-	defer s.Close()
+func TestWhatWasCancelledIsNeitherListedNorCounted(t *testing.T) {
+	dir, o := t.TempDir(), small(Options{})
+	s := mustOpen(t, dir, o)
 	q := mustQueue(t, s, "t", 0)
 	at := s.NowMs() + time.Hour.Milliseconds()
-	r := mustPut(t, s, q, at, "cancelled")
+	var cancelled []Result
+	for i := range int64(4) {
+		cancelled = append(cancelled, mustPut(t, s, q, at+i*1000, "cancelled"))
+	}
 	mustPut(t, s, q, at, "waits")
-	require.NoError(t, s.Cancel(r.Loc))
-	got, _ := bodiesOf(t, s, PendingPosition{}, noDeadline, -1)
-	require.Equal(t, []string{"waits"}, got)
+	require.NoError(t, s.Cancel(cancelled[0].Loc))
+	flushAll(t, s)
+	require.NoError(t, s.Cancel(cancelled[2].Loc))
+	check := func() {
+		got, _ := bodiesOf(t, s, PendingPosition{}, noDeadline, -1)
+		require.Equal(t, []string{"waits", "cancelled", "cancelled"}, got)
+		counts, err := s.PendingHistogram(at, 1000, 5)
+		require.NoError(t, err)
+		require.Equal(t, []int64{1, 1, 0, 1, 0}, counts)
+		counts, err = s.PendingHistogram(at+1500, 1000, 2)
+		require.NoError(t, err)
+		require.Equal(t, []int64{0, 1}, counts)
+		require.EqualValues(t, 3, s.Pending())
+	}
+	check()
+	require.NoError(t, s.Close())
+	s = mustOpen(t, dir, o)
+	check()
+	require.NoError(t, s.Close())
+}
+
+// What is put after the clock was set back is due before the mark, and waits.
+func TestWhatIsPutAfterTheClockWasSetBackIsPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &stepClock{plainClock: newPlainClock(time.Second)}
+		s := mustOpen(t, t.TempDir(), small(Options{clock: c}))
+		q := mustQueue(t, s, "t", 0)
+		mustPut(t, s, q, s.NowMs()+1000, "fired")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		c.step(-10 * time.Minute)
+		synctest.Wait()
+		now := s.NowMs()
+		mustPut(t, s, q, now+5000, "waits")
+		mustPut(t, s, q, now+3600_000, "waits longer")
+		got, _ := bodiesOf(t, s, PendingPosition{}, noDeadline, -1)
+		require.Equal(t, []string{"waits", "waits longer"}, got)
+		counts, err := s.PendingHistogram(now, 600_000, 7)
+		require.NoError(t, err)
+		require.Equal(t, []int64{1, 0, 0, 0, 0, 0, 1}, counts)
+		require.NoError(t, s.Close())
+	})
 }

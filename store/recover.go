@@ -25,17 +25,12 @@ type recovery struct {
 	late  []delayindex.Entry         // not done although not after the mark
 	// damaged are the ranges of each lane that cannot be read any more.
 	damaged [laneCount][]commitlog.Damage
+	ends    [laneCount]map[int64]int64 // of the segments, by base; see holds
 	batch   []delayindex.Entry
 	keys    keyBatch
 	// lastFiredMs is the latest wall clock of a journal batch.
 	lastFiredMs int64
 	start       time.Time
-}
-
-// putAgain is a firing of the journal and its wall clock.
-type putAgain struct {
-	firing
-	firedMs int64
 }
 
 // recover brings the store to where it was and returns its dispatcher, ready
@@ -46,7 +41,7 @@ func (s *Store) recover() (*dispatcher, error) {
 	if s.catalog, err = openCatalog(s.dir, s.log); err != nil {
 		return nil, err
 	}
-	s.catalog.limit = s.opts.manifestLimit
+	s.catalog.limit, s.catalog.broken = s.opts.manifestLimit, s.fail
 	r.st = s.catalog.state
 	r.mark = r.st.mark
 	if r.mark.firedMs == 0 {
@@ -89,87 +84,6 @@ func (s *Store) recover() (*dispatcher, error) {
 	}
 	s.sealQueues()
 	return r.startDispatcher()
-}
-
-// openJournal collects everything that was fired since the replay point.
-func (r *recovery) openJournal() error {
-	s := r.s
-	visit := func(f commitlog.Frame) error {
-		r.lastFiredMs = max(r.lastFiredMs, f.StoreMs)
-		return eachFiring(&f, func(x firing) error {
-			r.fired[x.loc] = struct{}{}
-			r.put = append(r.put, putAgain{x, f.StoreMs})
-			return nil
-		})
-	}
-	o := s.logOptions(journalLane, s.opts.JournalSegmentSize)
-	o.Reserve = true
-	o.Hooks = &lane{s: s, id: journalLane}
-	var err error
-	s.journalLog, _, err = commitlog.Open(filepath.Join(s.dir, journalDir), r.st.laneSegments(journalLane), r.st.replay.journal, visit, o)
-	return err
-}
-
-// replayFirings puts the slots of the journal again. With commitlog.Async a power
-// loss may leave firings of messages that the lane has lost, at its end or in the
-// middle. Their slots are void, and their locations are never given to another
-// message, which the journal would say was fired.
-func (r *recovery) replayFirings() error {
-	var lost [laneCount]int64
-	for i := range r.put {
-		x := &r.put[i]
-		end, err := r.lostEnd(x)
-		if err != nil {
-			return err
-		}
-		e := consumequeue.Entry{Loc: uint64(x.loc), Size: x.size, Flags: consumequeue.FlagScheduled, Tag: x.tag, DeliverMs: x.firedMs}
-		switch {
-		case end > 0:
-			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
-			lost[x.loc.Lane()] = max(lost[x.loc.Lane()], end)
-		case r.isDamaged(x.loc):
-			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
-		default:
-			r.s.keepFor(x.loc, x.size, x.firedMs)
-		}
-		r.restoreSlot(x.queue, x.slot, e)
-	}
-	r.put = nil
-	for id, end := range lost {
-		if end == 0 {
-			continue
-		}
-		r.s.log.Error("messages that had fired are lost: the machine stopped before asynchronous flush wrote them", "lane", id)
-		if err := r.s.lanes[id].log.SkipTo(end); err != nil {
-			return fmt.Errorf("replay journal: %w", err)
-		}
-		r.s.near.absorbed[id] = r.s.lanes[id].log.Tail()
-	}
-	return nil
-}
-
-// isDamaged tells whether the log has found that the frame of a message is lost,
-// although frames behind it are not. Damage in cold files shows when they are read.
-func (r *recovery) isDamaged(loc commitlog.Loc) bool {
-	return loc.Lane() != coldLane && slices.ContainsFunc(r.damaged[loc.Lane()], func(d commitlog.Damage) bool {
-		return d.From <= loc.Offset() && loc.Offset() < d.To
-	})
-}
-
-// lostEnd returns where a message that fired would end if its lane does not reach
-// as far, else 0. Cold files are durable before anything refers to them.
-func (r *recovery) lostEnd(x *putAgain) (int64, error) {
-	if x.loc.Lane() == coldLane {
-		return 0, nil
-	}
-	l, err := r.s.laneOf(x.loc)
-	if err != nil {
-		return 0, fmt.Errorf("replay journal: %w: lane %d", err, x.loc.Lane())
-	}
-	if end := x.loc.Offset() + int64(x.size); end > l.log.Tail() {
-		return end, nil
-	}
-	return 0, nil
 }
 
 // openLane scans what the checkpoint does not cover and rebuilds the memtable.
@@ -341,25 +255,6 @@ func (r *recovery) already(e *delayindex.Entry) bool {
 	return fired || r.mark.done(e)
 }
 
-// restoreSlot puts a slot again; slots that the queue's files have are kept.
-func (r *recovery) restoreSlot(queue uint32, slot int64, e consumequeue.Entry) {
-	q := r.s.registry.byID(queue)
-	if q == nil {
-		return // the topic was deleted
-	}
-	if err := q.cq.Restore(slot, e); err != nil {
-		r.s.log.Error("queue slot of the log does not fit the queue and is left out", "topic", q.key.topic, "queue", q.key.num, "error", err)
-	}
-}
-
-func (s *Store) sealQueues() {
-	for _, q := range s.registry.all() {
-		if holes := q.cq.Seal(); holes > 0 {
-			s.log.Info("slots of messages that were never acknowledged are void", "topic", q.key.topic, "queue", q.key.num, "slots", holes)
-		}
-	}
-}
-
 // startDispatcher makes a dispatcher that first fires, in order, all that came
 // due while the store was down, streamed from the index however much it is.
 func (r *recovery) startDispatcher() (*dispatcher, error) {
@@ -390,23 +285,13 @@ func (r *recovery) startDispatcher() (*dispatcher, error) {
 	}
 	d.due.addStream(it, from)
 	if len(r.fired) > 0 || r.mark.split() {
-		d.due.already = r.countAlready
+		d.due.already = r.already
 	}
 	s.lastMark = r.mark
 	s.busy.firedMs.Store(r.mark.firedMs)
 	s.busy.lightMs.Store(r.mark.reached())
 	s.log.Info("store recovered", "pending", s.Pending(), "late", len(r.late), "took", time.Since(r.start))
 	return d, nil
-}
-
-// countAlready is already for the lag. What lies before the stream of the
-// dispatcher comes only there, and countPending did not know better.
-func (r *recovery) countAlready(e *delayindex.Entry) bool {
-	done := r.already(e)
-	if done && e.FireMs() <= r.mark.lightMs && !r.s.cancels.has(commitlog.Loc(e.Loc)) {
-		r.s.pending.Add(-1)
-	}
-	return done
 }
 
 // lateInRuns finds the entries that the mark does not cover although firing has
@@ -447,8 +332,8 @@ func (r *recovery) lateIn(l *lane, covered int64) error {
 	}
 }
 
-// countPending starts the gauge of pending messages. What fired after the mark's
-// firedMs is still counted; unfiredIterator and countAlready take it off.
+// countPending starts the gauge of pending messages. What fired after all that the mark
+// says is still counted; unfiredIterator takes it off.
 func (s *Store) countPending(r *recovery) error {
 	n := int64(0)
 	for i := range r.late {
@@ -456,17 +341,45 @@ func (s *Store) countPending(r *recovery) error {
 			n++
 		}
 	}
+	reached := r.mark.reached()
+	undone, err := r.countUndone(r.mark.firedMs+1, reached+1)
+	if err != nil {
+		return fmt.Errorf("count pending messages: %w", err)
+	}
+	n += undone
 	snaps := s.snapshots()
 	defer releaseAll(snaps)
 	for _, sn := range snaps {
-		count, err := sn.CountExact(r.mark.firedMs+1, noDeadline)
+		count, err := sn.CountExact(reached+1, noDeadline)
 		if err != nil {
 			return fmt.Errorf("count pending messages: %w", err)
 		}
 		n += count
 	}
-	s.pending.Store(n - s.cancels.after(r.mark.firedMs))
+	s.pending.Store(n - int64(len(s.cancels.from(reached+1))))
 	return nil
+}
+
+// countUndone looks at what is due in [from, to), the time by which heavy topics are
+// behind: what others fired of it may be in the index or not.
+func (r *recovery) countUndone(from, to int64) (n int64, err error) {
+	if from >= to {
+		return 0, nil
+	}
+	it := mergeSnapshots(r.s.snapshots(), from, to)
+	defer it.Close()
+	block := make([]delayindex.Entry, loadBlock)
+	for {
+		got, err := it.Next(block)
+		if err != nil || got == 0 {
+			return n, err
+		}
+		for i := range block[:got] {
+			if e := &block[i]; !r.already(e) && !r.s.cancels.has(commitlog.Loc(e.Loc)) {
+				n++
+			}
+		}
+	}
 }
 
 // unfiredIterator leaves out what the journal says was fired.
