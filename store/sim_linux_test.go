@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"testing/synctest"
 	"time"
@@ -40,6 +41,9 @@ type sim struct {
 	even    bool        // the same time passes whatever the options
 	every   []*simQueue // in the order of their creation, deleted ones included
 	jumbled bool        // firings were lost, so those that remain are out of order
+	full    bool        // the disk has no space, or had none a moment ago
+	rate    simBucket   // of what fires
+	started bool        // since the keys were checked
 }
 
 // simQueue is what is known of one incarnation of a queue.
@@ -48,6 +52,7 @@ type simQueue struct {
 	slots map[int64]simSlot // that were seen
 	end   int64             // slots before it were seen
 	doubt bool              // its deletion was not acknowledged
+	last  *simMsg           // that became visible since the last operation
 }
 
 type simSlot struct {
@@ -68,10 +73,17 @@ type simMsg struct {
 	ackedAt  time.Time
 	seen     bool
 	goneMs   int64 // until then its payload must be readable, once it is visible
+	keyed    bool  // its keys must lead to it
+	orphan   bool  // its topic was deleted
+	refused  bool  // it must not be there at all
+
+	cancelled   bool // for good: it must never be seen
+	cancelDoubt bool // it was cancelled, and nobody knows whether that counts
+	cancelledAt time.Time
 }
 
 func (g *simMsg) String() string {
-	return fmt.Sprintf("message %d (step %d, due %d, loc %#x, doubt %v)", g.id, g.step, g.fireMs, uint64(g.loc), g.doubt)
+	return fmt.Sprintf("message %d (step %d, due %d, loc %#x, doubt %v, cancelled %v)", g.id, g.step, g.fireMs, uint64(g.loc), g.doubt, g.cancelled)
 }
 
 // startSim makes a simulation in an empty directory, with no store open.
@@ -83,7 +95,26 @@ func startSim(t simT, dir string, seed uint64, o Options) *sim {
 		disk:  newSimDisk(dir, rand.New(rand.NewPCG(seed, 1))),
 	}
 	m.opts.clock = m.clock
+	if os.Getenv("DUELOG_SIM_VERBOSE") != "" {
+		m.t = tracedT{t}
+		m.trace("start: seed %d, %+v", seed, m.opts)
+	}
 	return m
+}
+
+// tracedT says on standard error at once why a simulation fails.
+type tracedT struct{ simT }
+
+func (t tracedT) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "failed: "+format+"\n", args...)
+	t.simT.Fatalf(format, args...)
+}
+
+// trace tells what happens, if somebody wants to know.
+func (m *sim) trace(format string, args ...any) {
+	if _, wanted := m.t.(tracedT); wanted {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
 }
 
 // end lets go of everything, whatever state it is in.
@@ -145,10 +176,10 @@ func (m *sim) queue(k queueKey) (*Queue, *simQueue) {
 	return q, sq
 }
 
-// mustBeCut accepts an error only after the end of the disk.
+// mustBeCut accepts an error only after the end of the disk, or while it is full.
 func (m *sim) mustBeCut(err error) {
 	m.t.Helper()
-	if !m.disk.burnt() {
+	if !m.disk.burnt() && !m.excusedByFullDisk(err) {
 		m.t.Fatalf("step %d: %v", m.step, err)
 	}
 }
@@ -172,14 +203,18 @@ func (m *sim) put(k queueKey, n int, delays []int64, size int) {
 		m.msgs = append(m.msgs, g)
 		acks.mu.Unlock()
 		acks.Add(1)
-		err := m.s.PutAsync(&Message{Queue: q, FireMs: now + delay, Tag: uint32(g.id), Payload: simPayload(g.id, size)}, acks, uint64(g.id))
+		msg := Message{Queue: q, FireMs: now + delay, Tag: uint32(g.id), Payload: simPayload(g.id, size)}
+		msg.Keys = simKeys(msg.Payload, nil)
+		err := m.s.PutAsync(&msg, acks, uint64(g.id))
 		if err == nil {
 			continue
 		}
 		acks.Done()
-		g.seen = true // must not turn up
+		g.seen, g.refused = true, true
 		if errors.Is(err, ErrBusy) {
 			m.refused = true
+		} else if m.full && errors.Is(err, ErrDiskFull) {
+			continue
 		} else if !errors.Is(err, ErrTooFar) {
 			m.mustBeCut(err)
 		} else if delay <= m.s.maxDelayMs {
@@ -204,12 +239,15 @@ func (a *simAcks) PutDone(cookie uint64, r Result, err error) {
 	defer a.Done()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	g := a.m.msgs[cookie]
 	if err != nil {
 		a.err = err
+		if errors.Is(err, ErrDiskFull) {
+			g.seen, g.refused = true, true
+		}
 		return
 	}
-	g := a.m.msgs[cookie]
-	g.doubt, g.fireMs, g.loc, g.ackedAt = false, r.FireMs, r.Loc, time.Now()
+	g.doubt, g.fireMs, g.loc, g.ackedAt, g.keyed = false, r.FireMs, r.Loc, time.Now(), a.m.opts.Keys != nil
 	if r.FireMs == 0 {
 		g.goneMs = r.StoreMs
 	}
@@ -271,6 +309,7 @@ func (m *sim) flushIndex() {
 		if l.index.Freeze() {
 			l.bornMs = 0
 		}
+		l.freezeKeys()
 	}
 	m.s.near.mu.Unlock()
 	m.s.kickKeeper()
@@ -295,7 +334,10 @@ func (m *sim) deleteTopic(topic string) {
 func (m *sim) forget(q *simQueue) {
 	delete(m.queues, q.key)
 	for _, g := range m.msgs {
-		if g.q == q && !g.seen {
+		if g.q != q {
+			continue
+		}
+		if g.orphan = true; !g.seen {
 			g.seen = true
 			m.orphans = append(m.orphans, g)
 		}
@@ -311,6 +353,10 @@ func (m *sim) reopen(o Options) {
 	}
 	m.opts = o
 	m.opts.clock = m.clock
+	if m.even && o.FireRate > 0 {
+		m.opts.FireRate = simEvenRate
+	}
+	m.rekey()
 	if m.tryOpen(); m.s != nil {
 		m.again()
 	}
@@ -338,6 +384,10 @@ func simOptions(choose func(n int, what string) int) Options {
 		FlushEvery:         time.Minute,
 		Retention:          72 * time.Hour,
 		ScheduledRetention: 48 * time.Hour,
+		FireRate:           oneOf("fire rate", 0, 0, 2000, simEvenRate),
+	}
+	if choose(5, "keys") > 0 {
+		o.Keys = simKeys
 	}
 	o.EnsureDefaults()
 	return o

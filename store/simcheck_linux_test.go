@@ -57,7 +57,7 @@ func (m *sim) expire() {
 		m.checkpoint()
 		m.retain()
 	}
-	if m.disk.burnt() || m.backs > 0 { // a clock set back keeps things longer
+	if m.disk.burnt() || m.full || m.backs > 0 { // a clock set back keeps things longer
 		return
 	}
 	type segment struct {
@@ -69,7 +69,7 @@ func (m *sim) expire() {
 		if g.doubt && !g.seen {
 			return // nobody knows where it is, if it is
 		}
-		if g.loc != 0 && (!g.seen || g.doubt || g.aliveMs(&m.opts) > m.now()) {
+		if g.loc != 0 && (!g.seen && !g.cancelled || g.doubt || g.aliveMs(&m.opts) > m.now()) {
 			alive[segment{g.loc.Lane(), m.segmentOf(g.loc)}] = true
 		}
 	}
@@ -80,6 +80,7 @@ func (m *sim) expire() {
 			}
 		}
 	}
+	m.deadKeysAreGone()
 }
 
 func (m *sim) segmentOf(loc commitlog.Loc) int64 {
@@ -123,8 +124,14 @@ func (m *sim) verify() {
 	if m.even {
 		time.Sleep(2 * time.Second)
 	}
+	for _, q := range m.every {
+		q.last = nil
+	}
+	m.fillRate()
 	synctest.Wait()
-	m.read()
+	if m.read(); m.full {
+		return // and nobody knows when it will not be
+	}
 	for range 10_000 {
 		if m.s.Err() != nil || m.missing() == nil {
 			break
@@ -142,6 +149,8 @@ func (m *sim) verify() {
 	}
 	m.jumbled = false
 	m.checkPending()
+	m.checkPendingList()
+	m.checkKeys()
 }
 
 // missing returns a message that should be visible and is not.
@@ -149,7 +158,7 @@ func (m *sim) missing() *simMsg {
 	now := m.now()
 	for _, g := range m.msgs {
 		gone := g.goneMs > 0 && g.aliveMs(&m.opts) <= now // it was seen once; then a power loss came
-		if !g.seen && !g.doubt && g.fireMs <= now && !g.q.doubt && !gone {
+		if !g.seen && !g.doubt && g.fireMs <= now && !g.q.doubt && !gone && !g.cancelled && !g.cancelDoubt {
 			return g
 		}
 	}
@@ -157,12 +166,25 @@ func (m *sim) missing() *simMsg {
 }
 
 func (m *sim) checkPending() {
+	least, most := m.pending()
+	for i := 0; i < 1000 && m.opts.FireRate > 0 && m.s.Pending() > most; i++ { // those of deleted topics fire no faster
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		m.read()
+		least, most = m.pending()
+	}
+	if n := m.s.Pending(); n < least || n > most {
+		m.t.Fatalf("step %d: %d messages pending, want %d to %d", m.step, n, least, most)
+	}
+}
+
+// pending is how many messages may be pending.
+func (m *sim) pending() (least, most int64) {
 	now := m.now()
-	var least, most int64
 	for _, g := range m.msgs {
-		if g.fireMs > 0 && !g.seen {
+		if g.fireMs > 0 && !g.seen && !g.cancelled {
 			most++
-			if !g.doubt && g.goneMs == 0 {
+			if !g.doubt && !g.cancelDoubt && g.goneMs == 0 {
 				least++
 			}
 		}
@@ -172,14 +194,14 @@ func (m *sim) checkPending() {
 			most++
 		}
 	}
-	if n := m.s.Pending(); n < least || n > most {
-		m.t.Fatalf("step %d: %d messages pending, want %d to %d", m.step, n, least, most)
-	}
+	return least, most
 }
 
 // read takes in what became visible since the last time.
 func (m *sim) read() {
 	now := m.now()
+	var fired []int64
+	defer func() { m.checkRate(fired) }()
 	for k, q := range m.queues {
 		sq := m.s.LookupQueue(k.topic, k.num)
 		if sq == nil {
@@ -189,6 +211,9 @@ func (m *sim) read() {
 		for _, d := range m.readSlots(sq, max(q.end, sq.Min())) {
 			if g := m.see(q, d, now); g != nil {
 				fresh = append(fresh, g)
+			}
+			if d.Scheduled {
+				fired = append(fired, d.DeliverMs)
 			}
 		}
 		m.checkOrder(q, fresh)
@@ -213,6 +238,8 @@ func (m *sim) see(q *simQueue, d Delivery, now int64) *simMsg {
 		m.t.Fatalf("step %d: %v was early: delivered %d, now %d", m.step, g, d.DeliverMs, now)
 	case !g.doubt && d.Scheduled != (g.fireMs > 0):
 		m.t.Fatalf("step %d: %v: scheduled is %v", m.step, g, d.Scheduled)
+	case g.cancelled:
+		m.t.Fatalf("step %d: slot %d of queue %v holds %v, which was cancelled", m.step, d.Slot, q.key, g)
 	case d.Tag != uint32(g.id):
 		m.t.Fatalf("step %d: %v has tag %d", m.step, g, d.Tag)
 	}
@@ -234,28 +261,32 @@ func (m *sim) identify(q *simQueue, d Delivery) *simMsg {
 	}
 	defer v.Release()
 	b := v.Bytes()
-	if len(b) < 8 || binary.LittleEndian.Uint64(b) >= uint64(len(m.msgs)) {
-		m.t.Fatalf("step %d: slot %d of queue %v has %d bytes that nobody put", m.step, d.Slot, q.key, len(b))
-	}
-	g := m.msgs[binary.LittleEndian.Uint64(b)]
+	g := m.msgs[m.idOf(b)]
 	if string(b) != string(simPayload(g.id, g.size)) {
 		m.t.Fatalf("step %d: slot %d of queue %v: %v has another payload", m.step, d.Slot, q.key, g)
 	}
 	return g
 }
 
+// idOf returns which message a payload is.
+func (m *sim) idOf(payload []byte) int {
+	if len(payload) < 8 || binary.LittleEndian.Uint64(payload) >= uint64(len(m.msgs)) {
+		m.t.Fatalf("step %d: %d bytes that nobody put: %.40x", m.step, len(payload), payload)
+	}
+	return int(binary.LittleEndian.Uint64(payload))
+}
+
 // checkOrder looks at scheduled messages that became visible one after the other
 // and were all there before.
 func (m *sim) checkOrder(q *simQueue, fresh []*simMsg) {
-	var last *simMsg
 	for _, g := range fresh {
 		if g.doubt || g.fireMs == 0 || g.step == m.step {
 			continue
 		}
-		if last != nil && !m.jumbled && !last.before(g) {
-			m.t.Fatalf("step %d: queue %v has %v in front of %v", m.step, q.key, last, g)
+		if q.last != nil && !m.jumbled && !q.last.before(g) {
+			m.t.Fatalf("step %d: queue %v has %v in front of %v", m.step, q.key, q.last, g)
 		}
-		last = g
+		q.last = g
 	}
 }
 

@@ -57,6 +57,9 @@ func (m *sim) loseUnsynced() {
 	limit := m.disk.ended.Add(-2 * m.opts.FlushEvery)
 	for _, g := range m.msgs {
 		g.doubt = g.doubt || g.ackedAt.After(limit)
+		if g.cancelled && g.cancelledAt.After(limit) {
+			g.cancelled, g.cancelDoubt = false, true
+		}
 	}
 	for _, q := range m.queues {
 		for slot, s := range q.slots {
@@ -75,6 +78,8 @@ func (m *sim) loseUnsynced() {
 // hold what they held.
 func (m *sim) again() {
 	synctest.Wait()
+	m.started = true
+	m.rate.opens++
 	for k, q := range m.queues {
 		sq := m.s.LookupQueue(k.topic, k.num)
 		switch {

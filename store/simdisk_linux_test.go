@@ -40,6 +40,7 @@ type simDisk struct {
 	inodes  map[uint64]*simNode
 	ops     int // carried out so far
 	left    int // operations until the end
+	space   simSpace
 	ended   time.Time
 	trace   func(string)
 }
@@ -68,7 +69,7 @@ var errPowerOff = errors.New("the power is off")
 func newSimDisk(root string, rnd *rand.Rand) *simDisk {
 	top := &simNode{dir: true}
 	d := &simDisk{
-		root: root, rnd: rnd, left: forever, inodes: map[uint64]*simNode{},
+		root: root, rnd: rnd, left: forever, space: simSpace{left: forever}, inodes: map[uint64]*simNode{},
 		names: map[string]*simNode{".": top}, durable: map[string]*simNode{".": top},
 	}
 	d.stop = durable.Observe(d)
@@ -126,7 +127,7 @@ func (d *simDisk) Do(op durable.Op, file *os.File, path, to string, run func() e
 	if d.left == 0 && d.rnd.IntN(2) == 0 {
 		return errPowerOff
 	}
-	err = d.carryOut(op, file, rel, to, run)
+	err = d.carryOut(op, file, rel, to, func() error { return d.takeSpace(op, file, rel, to, run) })
 	if d.left == 0 {
 		return errPowerOff // it was done, but nobody will hear of it
 	}

@@ -29,6 +29,8 @@ func simStory() []simOp {
 		{kind: "burst", queue: b, n: 60, delays: []int64{700}, size: 8},
 		{kind: "advance", ahead: 2 * time.Second, meddle: true},
 		{kind: "checkpoint"},
+		{kind: "cancel", n: 3},
+		{kind: "cancel late", queue: a, n: 4},
 		{kind: "put", queue: queueKey{"a", 1}, n: 1, delays: []int64{60_000}, size: 10},
 		{kind: "delete", queue: a},
 		{kind: "put", queue: a, n: 2, delays: []int64{0, 7200_000}, size: 10},
@@ -37,6 +39,17 @@ func simStory() []simOp {
 		{kind: "reopen"},
 		{kind: "advance", ahead: time.Hour},
 		{kind: "put", queue: b, n: 2, delays: []int64{0, 1}, size: 20},
+	}
+}
+
+// simEpilogue is what comes after a crash: messages where the log ended, an index
+// that needs none of the log, and a kill.
+func simEpilogue() []simOp {
+	a := queueKey{"a", 0}
+	return []simOp{
+		{kind: "put", queue: a, n: 2, delays: []int64{0, 5}, size: 100},
+		{kind: "flush index"},
+		{kind: "put", queue: a, n: 1, delays: []int64{0}, size: 10, fuse: forever / 2},
 	}
 }
 
@@ -81,7 +94,7 @@ func simTell(t *testing.T, name string, k int, flush commitlog.FlushPolicy, powe
 	synctest.Test(t, func(t *testing.T) {
 		o := Options{
 			Flush: flush, Writer: segment.Pwrite, SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10,
-			FireBatch: 7, FlushEvery: time.Minute, manifestLimit: 4 << 10, MemtableAge: time.Hour, CheckpointEvery: 10 * time.Minute, keeperTick: time.Hour, horizon: 12 * time.Hour,
+			FireBatch: 7, FlushEvery: time.Minute, Keys: simKeys, manifestLimit: 4 << 10, MemtableAge: time.Hour, CheckpointEvery: 10 * time.Minute, keeperTick: time.Hour, horizon: 12 * time.Hour,
 		}
 		m := startSim(t, dir, uint64(k), o)
 		defer m.end()
@@ -93,11 +106,14 @@ func simTell(t *testing.T, name string, k int, flush commitlog.FlushPolicy, powe
 			}
 			m.operate(op, func(int, string) int { return 0 })
 		}
+		total = m.disk.count()
 		if m.disk.burnt() {
 			m.crash(power, k%40)
 			m.verify()
+			for _, op := range simEpilogue() { // what the crash left must bear another one
+				m.operate(op, func(int, string) int { return 0 })
+			}
 		}
-		total = m.disk.count()
 		m.disk.setFuse(forever)
 		m.payloadsStay()
 		m.finish()
@@ -149,11 +165,15 @@ func simDeliveries(t *testing.T, seed, variant uint64) (all [][]int, busy bool) 
 		simSizes(&o, choose)
 		m := startSim(t, dir, seed, o)
 		defer m.end()
-		m.open()
 		m.even = true
+		m.opts.FireRate = min(m.opts.FireRate*simEvenRate, simEvenRate)
+		m.open()
 		for range 15 {
 			op := simOperation(func(n int, _ string) int { return operations.IntN(n) })
-			op.fuse = 0
+			op.fuse, op.space = 0, 0
+			if op.kind == "cancel late" {
+				op.kind = "cancel" // a race has no result to compare
+			}
 			m.operate(op, choose)
 		}
 		m.finish()

@@ -22,11 +22,16 @@ import (
 //	go test ./store -run 'Simulation' -rapid.checks=1000 -rapid.steps=100
 //
 // A failure prints the choices that lead to it, and rapid writes them to a file
-// that it can replay; DUELOG_SIM_VERBOSE=1 shows them as operations.
+// that it can replay; with DUELOG_SIM_VERBOSE=1 standard error has them as operations,
+// as they happen: what several goroutines do at once is not the same each time.
 //
 //	simulate_linux_test.go    what happens: operations drawn by rapid
 //	sim_linux_test.go         the store under test and the model, operation by operation
 //	simcheck_linux_test.go    what must hold after each
+//	simkeys_linux_test.go     keys lead to messages, by Lookup and State
+//	simcancel_linux_test.go   messages that are cancelled, and the list of those that wait
+//	simrate_linux_test.go     how fast messages fire
+//	simfull_linux_test.go     a disk without space for a while
 //	simcrash_linux_test.go    its end and its new start
 //	simdisk_linux_test.go     the disk: what a kill and a power loss leave
 //	simsweep_linux_test.go    a fixed story with a crash at every operation on the disk,
@@ -75,12 +80,17 @@ type simOp struct {
 	power  bool
 	again  int  // operations until recovery crashes too; 0 = it does not
 	meddle bool // checkpoints are written while messages become visible
+	any    bool // not only pending messages are cancelled
+	// The disk finds space for so many operations less one, and then none for dearth; 0 = enough.
+	space  int
+	dearth time.Duration
+	strict bool // also for writes into what was allocated
 }
 
 // simKinds are the kinds of operations, each as often as it is to happen.
 var simKinds = []string{
 	"put", "put", "put", "put", "put", "burst", "advance", "advance", "advance", "step", "checkpoint", "flush index",
-	"retain", "expire", "delete", "reopen", "crash", "crash",
+	"retain", "expire", "delete", "reopen", "crash", "crash", "full", "cancel", "cancel", "cancel late",
 }
 
 // simDelays are the delays in ms from which puts choose, and each may be a little more.
@@ -100,6 +110,14 @@ func simOperation(choose func(n int, what string) int) simOp {
 		op.fuse = 1 + choose(40, "fuse")*(1+10*choose(2, "longer"))
 		op.power = choose(2, "power") == 1
 		op.again = max(choose(60, "again")-30, 0)
+		op.space = 0
+		return op
+	}
+	if op.kind == "full" {
+		op = simOperation(choose)
+		op.space, op.fuse = 1+choose(12, "space"), 0
+		op.strict = choose(3, "strict") == 0
+		op.dearth = simAheads[choose(len(simAheads), "dearth")]
 		return op
 	}
 	switch op.kind {
@@ -116,6 +134,9 @@ func simOperation(choose func(n int, what string) int) simOp {
 				op.delays[i] = op.delays[0] + int64(i)*apart
 			}
 		}
+	case "cancel", "cancel late":
+		op.queue = queueKey{[]string{"a", "b"}[choose(2, "topic")], int32(choose(2, "queue"))}
+		op.n, op.size, op.any = 1+choose(40, "n"), choose(5000, "from"), choose(3, "any") == 0
 	case "advance":
 		op.ahead = simAheads[choose(len(simAheads), "ahead")]
 		op.meddle = choose(3, "meddle") == 0
@@ -136,13 +157,15 @@ func simOperation(choose func(n int, what string) int) simOp {
 // operate does one operation and checks what came of it.
 func (m *sim) operate(op simOp, choose func(n int, what string) int) {
 	m.step++
-	if os.Getenv("DUELOG_SIM_VERBOSE") != "" {
-		m.t.Logf("step %d: %+v", m.step, op)
-	}
+	m.trace("step %d: %+v", m.step, op)
 	if op.fuse > 0 {
 		m.disk.setFuse(op.fuse)
 	}
-	m.perform(op, choose)
+	if op.space > 0 {
+		m.whileFull(op, choose)
+	} else {
+		m.perform(op, choose)
+	}
 	m.verify()
 	if op.fuse > 0 {
 		m.crash(op.power, op.again)
@@ -155,6 +178,10 @@ func (m *sim) perform(op simOp, choose func(n int, what string) int) {
 	switch op.kind {
 	case "put", "burst":
 		m.put(op.queue, op.n, op.delays, op.size)
+	case "cancel":
+		m.cancel(op.size, op.n, op.any)
+	case "cancel late":
+		m.cancelLate(op.queue, op.n)
 	case "advance":
 		if op.meddle {
 			defer m.meddle()()
