@@ -113,7 +113,7 @@ func TestFloodAfterAForwardStepIsPacedAndFair(t *testing.T) {
 			synctest.Wait()
 			require.LessOrEqual(t, heavy.Max()+light.Max(), int64(float64(rate)*(time.Since(stepped).Seconds()+0.2)))
 		}
-		require.Less(t, time.Since(stepped), time.Second)
+		require.Less(t, heavy.Max(), int64(n*3/4), "what is light waits for the loader, not for what is heavy")
 		require.EqualValues(t, 1, s.Stats().HeavyTopics)
 		require.Positive(t, s.Stats().BehindMs)
 		require.Positive(t, s.Stats().BacklogMs)
