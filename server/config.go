@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"github.com/duelog/duelog/store"
 )
 
 // Config is everything an operator can choose. Take DefaultConfig and change
@@ -61,6 +63,14 @@ type Config struct {
 	// bytes are enough however full it is.
 	DiskWarn, DiskRefuse int64
 	DiskFree             int64
+	// EvacuateAfter is the age at which a full file of messages that wait for more than
+	// 4 days is compacted; 0 is never. EvacuateRate bounds the bytes that compaction reads
+	// and writes per second.
+	EvacuateAfter time.Duration
+	EvacuateRate  int64
+	// PrefetchSize bounds the bytes of messages due in one second that are read into
+	// memory before, where they are not there; 0 is none.
+	PrefetchSize int64
 	// KeyIndex keeps an index by which messages are found by id and by key.
 	KeyIndex bool
 	// Retention is how long an ordinary message is kept after it was stored.
@@ -113,6 +123,9 @@ const (
 // minSegment keeps a segment larger than the largest frame that must fit into it.
 const minSegment = 1 << 20
 
+// mostPrefetch is more than a disk reads in a second.
+const mostPrefetch = 16 << 30
+
 // DefaultConfig returns the configuration of a process without flags.
 func DefaultConfig() Config {
 	return Config{
@@ -135,6 +148,9 @@ func DefaultConfig() Config {
 		DiskWarn:           80,
 		DiskRefuse:         90,
 		DiskFree:           10 << 30,
+		EvacuateAfter:      store.DefaultEvacuateAfter,
+		EvacuateRate:       store.DefaultEvacuateRate,
+		PrefetchSize:       store.DefaultPrefetchBytes,
 		KeyIndex:           true,
 		Retention:          3 * day,
 		ScheduledRetention: 2 * day,
@@ -184,6 +200,12 @@ func (c *Config) validateStore() error {
 	if c.DiskFree < 1 {
 		errs = append(errs, errors.New("--disk-free must be at least 1B"))
 	}
+	if c.EvacuateRate < 1<<20 {
+		errs = append(errs, fmt.Errorf("--evacuate-rate %s: use at least 1MiB per second; to compact nothing, set --evacuate-after to 0s", formatSize(c.EvacuateRate)))
+	}
+	if c.PrefetchSize > mostPrefetch {
+		errs = append(errs, fmt.Errorf("--prefetch-size %s: use at most %s, or 0B to read nothing ahead; it has to fit into memory", formatSize(c.PrefetchSize), formatSize(mostPrefetch)))
+	}
 	if c.FlushEvery < time.Millisecond || c.FlushEvery > time.Minute {
 		errs = append(errs, fmt.Errorf("--flush-every %s: use 1ms to 1m", formatDuration(c.FlushEvery)))
 	}
@@ -206,6 +228,7 @@ func (c *Config) validateLimits() error {
 		{"scheduled-retention", c.ScheduledRetention, time.Minute, longestKept},
 		{"max-overdue", c.MaxOverdue, 0, longestDelay},
 		{"max-send-wait", c.MaxSendWait, 0, time.Hour},
+		{"evacuate-after", c.EvacuateAfter, 0, longestDelay},
 		{"drain-timeout", c.DrainTimeout, time.Millisecond, time.Hour},
 	} {
 		if d.value < d.least || d.value > d.most {

@@ -62,6 +62,7 @@ func TestEverySettingReachesItsFieldFromEverySource(t *testing.T) {
 		MaxSendWait: 2 * time.Second, Flush: FlushAsync, FlushEvery: time.Second,
 		Writer: WriterMmap, SegmentSize: 64 << 20, KeyIndex: false, Retention: day, ScheduledRetention: time.Hour,
 		RetentionSize: 5 << 30, DiskWarn: 70, DiskRefuse: 85, DiskFree: 2 << 30,
+		EvacuateAfter: 12 * time.Hour, EvacuateRate: 100 << 20, PrefetchSize: 0,
 		Pprof: true, Demo: false, DrainTimeout: 3 * time.Second, LogLevel: "debug", LogFormat: LogJSON,
 	}
 	values := map[string]string{
@@ -71,6 +72,7 @@ func TestEverySettingReachesItsFieldFromEverySource(t *testing.T) {
 		"max-send-wait": "2s", "flush": "async", "flush-every": "1s",
 		"writer": "mmap", "segment-size": "64MiB", "key-index": "false", "retention": "24h", "scheduled-retention": "1h",
 		"retention-size": "5GiB", "disk-warn": "70%", "disk-refuse": "85", "disk-free": "2GiB",
+		"evacuate-after": "12h", "evacuate-rate": "100MiB", "prefetch-size": "0B",
 		"pprof": "true", "demo": "false", "drain-timeout": "3s", "log-level": "debug", "log-format": "json",
 	}
 	var args, env []string
@@ -157,6 +159,9 @@ func TestWrongValuesAreRefusedWithTheNextStep(t *testing.T) {
 		"max delay too long":           {[]string{"--max-delay=367d"}, "use 1s to 366d"},
 		"disk refuses before it warns": {[]string{"--disk-warn=95%"}, "warn first"},
 		"no free space is enough":      {[]string{"--disk-free=0"}, "at least 1B"},
+		"compaction too slow":          {[]string{"--evacuate-rate=4KiB"}, "set --evacuate-after to 0s"},
+		"compaction too late":          {[]string{"--evacuate-after=9999d"}, "use 0s to 366d"},
+		"too much read ahead":          {[]string{"--prefetch-size=100GiB"}, "use at most 16GiB, or 0B"},
 		"cluster name":                 {[]string{"--cluster=a b"}, "use 1 to 64"},
 		"pprof without admin":          {[]string{"--pprof", "--admin-listen="}, "set --admin-listen"},
 		"demo without topics":          {[]string{"--demo", "--auto-create-topic=false"}, "leave --auto-create-topic on"},
@@ -166,6 +171,19 @@ func TestWrongValuesAreRefusedWithTheNextStep(t *testing.T) {
 			require.ErrorContains(t, err, tc.want)
 		})
 	}
+}
+
+func TestZeroTurnsCompactionAndPrefetchOff(t *testing.T) {
+	c := DefaultConfig()
+	c.EvacuateAfter, c.PrefetchSize = 0, 0
+	o := (&Server{cfg: &c}).storeOptions(nil)
+	require.Negative(t, o.EvacuateAfter)
+	require.Negative(t, o.PrefetchBytes)
+	c = DefaultConfig()
+	o = (&Server{cfg: &c}).storeOptions(nil)
+	require.Equal(t, 6*time.Hour, o.EvacuateAfter)
+	require.EqualValues(t, 64<<20, o.PrefetchBytes)
+	require.EqualValues(t, 50<<20, o.EvacuateRate)
 }
 
 func TestAWrongValueFromElsewhereSaysWhere(t *testing.T) {

@@ -49,6 +49,9 @@ func (s *Settings) bindStore(fs *pflag.FlagSet) {
 	fs.Var((*percentValue)(&c.DiskWarn), "disk-warn", "how full the disk may be before the broker warns and keeps no expired files for reuse")
 	fs.Var((*percentValue)(&c.DiskRefuse), "disk-refuse", "how full the disk may be before new messages are refused; pending ones fire all the same")
 	size(fs, &c.DiskFree, "disk-free", "free space that is enough however full the disk is; to warn, twice as much")
+	duration(fs, &c.EvacuateAfter, "evacuate-after", "age at which a file of messages that wait for more than 4 days is compacted; 0s: never")
+	size(fs, &c.EvacuateRate, "evacuate-rate", "bytes that compaction reads and writes per second at most")
+	size(fs, &c.PrefetchSize, "prefetch-size", "bytes of messages due in a second that are read from disk before it; 0B: none")
 	fs.BoolVar(&c.KeyIndex, "key-index", c.KeyIndex, "find messages by id and by key; false removes the index that is there")
 }
 

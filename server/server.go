@@ -176,6 +176,9 @@ func (s *Server) storeOptions(reg prometheus.Registerer) *store.Options {
 		DiskFree:           s.cfg.DiskFree,
 		SegmentSize:        s.cfg.SegmentSize,
 		DelaySegmentSize:   min(s.cfg.SegmentSize, delaySegmentSize),
+		EvacuateAfter:      orNever(s.cfg.EvacuateAfter),
+		EvacuateRate:       s.cfg.EvacuateRate,
+		PrefetchBytes:      orNever(s.cfg.PrefetchSize),
 		Logger:             s.log,
 		Registerer:         reg,
 	}
@@ -189,6 +192,15 @@ func (s *Server) storeOptions(reg prometheus.Registerer) *store.Options {
 		o.Writer = segment.Mmap
 	}
 	return o
+}
+
+// orNever is a setting for which 0 means never as an option of the store, for which 0
+// is the default.
+func orNever[T ~int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
 }
 
 // wireUp builds what answers requests.
