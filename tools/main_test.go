@@ -9,12 +9,20 @@ import (
 	"go.uber.org/goleak"
 )
 
+// peakEnv names the file into which a process writes what /proc says of it in the end.
+const peakEnv = "DUELOG_TOOLS_STATUS"
+
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecker{m}, map[string]func(){
 		"duelogctl": func() {
-			os.Exit(Execute(context.Background(), os.Args[1:], Process{
+			code := Execute(context.Background(), os.Args[1:], Process{
 				In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Environ: os.Environ(),
-			}))
+			})
+			if path := os.Getenv(peakEnv); path != "" { // a benchmark wants to know how much memory it took
+				status, _ := os.ReadFile("/proc/self/status")
+				_ = os.WriteFile(path, status, 0o644)
+			}
+			os.Exit(code)
 		},
 	})
 }
