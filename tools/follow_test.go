@@ -36,6 +36,13 @@ func (w *watched) String() string {
 	return w.buf.String()
 }
 
+// count is how often the output has a text, without reading it as rows each time.
+func (w *watched) count(text string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return bytes.Count(w.buf.Bytes(), []byte(text))
+}
+
 // values are the values of a field in a dump in the form of jsonl, in order.
 func (w *watched) values(kind, field string) (out []string) {
 	if w == nil {
@@ -113,13 +120,13 @@ func TestFollowSeesEverythingOnceWhileTheStoreGoesOn(t *testing.T) {
 		return nil
 	})
 	g.Go(func() error {
-		all := func(w *watched) bool { return len(w.values("property", "UNIQ_KEY")) >= n }
+		all := func(w *watched) bool { return w.count(`"field":"UNIQ_KEY"`) >= n }
 		w, err := follow(ctx, all, "inspect", "segment", dir, "--lane", "0", "--follow", "--quiet", "-o", "jsonl")
 		keys = w.values("property", "UNIQ_KEY")
 		return err
 	})
 	g.Go(func() error {
-		all := func(w *watched) bool { return len(w.values("firing", "slot")) >= n }
+		all := func(w *watched) bool { return w.count(`"kind":"firing","field":"slot"`) >= n }
 		w, err := follow(ctx, all, "inspect", "journal", dir, "--follow", "--quiet", "-o", "jsonl")
 		slots = w.values("firing", "slot")
 		return err
