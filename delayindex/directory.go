@@ -92,17 +92,23 @@ func (d *directory) noteHour(fire uint64, index int64) {
 	}
 }
 
-// encode returns the block table followed by the hours.
-func (d *directory) encode() []byte {
-	b := make([]byte, 0, len(d.fences)*int(fenceSize(runVersion))+len(d.hours)*hourSize)
+// encode returns the block table followed by the hours of a run of count entries.
+func (d *directory) encode(count int64) []byte {
+	b := make([]byte, 0, len(d.fences)*int(fenceSize(runVersion))+len(d.hours)*3+16)
 	for _, f := range d.fences {
 		b = binary.LittleEndian.AppendUint64(b, f.first)
 		b = binary.LittleEndian.AppendUint32(b, f.crc)
 		b = binary.LittleEndian.AppendUint32(b, f.size)
 	}
-	for _, h := range d.hours {
-		b = binary.LittleEndian.AppendUint32(b, h.hour)
-		b = binary.LittleEndian.AppendUint32(b, h.first)
+	before := uint32(0)
+	for i, h := range d.hours {
+		end := count
+		if i+1 < len(d.hours) {
+			end = int64(d.hours[i+1].first)
+		}
+		b = binary.AppendUvarint(b, uint64(h.hour-before))
+		b = binary.AppendUvarint(b, uint64(end-int64(h.first)))
+		before = h.hour
 	}
 	return b
 }
@@ -128,14 +134,40 @@ func (d *directory) decode(b []byte, version uint16, foot *footer) error {
 	if at != foot.fencesAt {
 		return fmt.Errorf("%w: blocks end at %d, their table begins at %d", ErrLayout, at, foot.fencesAt)
 	}
-	hours := foot.hours
-	d.hours = make([]hourStart, hours)
-	for i := range d.hours {
-		d.hours[i].hour = binary.LittleEndian.Uint32(b)
-		d.hours[i].first = binary.LittleEndian.Uint32(b[4:])
-		b = b[hourSize:]
+	d.hours = make([]hourStart, foot.hours)
+	if version == 1 {
+		for i := range d.hours {
+			d.hours[i].hour = binary.LittleEndian.Uint32(b)
+			d.hours[i].first = binary.LittleEndian.Uint32(b[4:])
+			b = b[8:]
+		}
+	} else if err := d.decodeHours(b); err != nil {
+		return err
 	}
 	return d.validate()
+}
+
+// decodeHours reads the hours, each as the distance to the one before it and the
+// number of its entries.
+func (d *directory) decodeHours(b []byte) error {
+	hour, first := uint64(0), uint64(0)
+	for i := range d.hours {
+		step, n := binary.Uvarint(b)
+		count, k := binary.Uvarint(b[max(n, 0):])
+		if n <= 0 || k <= 0 || step > maxRunHours || count > uint64(d.info.Count) {
+			return fmt.Errorf("%w: hour %d", ErrLayout, i)
+		}
+		if hour += step; hour > maxRunHours || first >= uint64(d.info.Count) {
+			return fmt.Errorf("%w: hour %d is beyond the end", ErrLayout, i)
+		}
+		d.hours[i] = hourStart{hour: uint32(hour), first: uint32(first)}
+		first += count
+		b = b[n+k:]
+	}
+	if first != uint64(d.info.Count) || len(b) > 0 {
+		return fmt.Errorf("%w: hours have %d of %d entries", ErrLayout, first, d.info.Count)
+	}
+	return nil
 }
 
 // validate checks what the searches rely on.

@@ -67,7 +67,7 @@
 //	header      64 B
 //	blocks      of 2048 entries, the last of fewer, sorted by (fire time, loc)
 //	block table blocks x 16 B
-//	hours       hours x 8 B, one per hour in which something fires
+//	hours       two numbers for each hour in which something fires
 //	footer      64 B
 //
 //	header               block header              footer
@@ -83,10 +83,10 @@
 //	48  u64 max fireMs     16  u64 of loc
 //	56  u64 created (ms)   24  u32 of size          block table
 //	                       28  u32 of queue          0  u64 first fireMs
-//	hours                  32  u32 of tag            8  u32 crc of block
-//	 0  u32 hour           36  u32 of key           12  u32 bytes of block
-//	 4  u32 index of its   40  u32 entries
-//	        first entry    44  u32 zero
+//	hours (varints)        32  u32 of tag            8  u32 crc of block
+//	hours since the one    36  u32 of key           12  u32 bytes of block
+//	before, the first      40  u32 entries
+//	since 1970; entries    44  u32 zero
 //
 // Behind a block's header stand its entries, in rows of one size: when (the fire
 // time<<16 | flags, shifted right by 16 if no entry of the block has a flag), loc,
@@ -96,7 +96,8 @@
 // 32. Rows of one size are found without reading those before them.
 //
 // In version 1, which is still read, blocks had no header and entries 32 bytes: u64
-// when and loc, u32 size, queue, tag and key; the block table had no sizes.
+// when and loc, u32 size, queue, tag and key; the block table had no sizes, and an hour
+// was u32 hour, u32 index of its first entry.
 //
 // The CRC of header and footer is taken with its own field zero. Every byte of
 // the file is under one of the checksums: those of header, footer, block table

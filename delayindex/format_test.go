@@ -78,7 +78,7 @@ func TestRunLayoutIsAsDocumented(t *testing.T) {
 	le := binary.LittleEndian
 	// Times 4 bytes and flags 2, locs and sizes 2 each, queues 1, tags and keys 2 each.
 	const row = 6 + 2 + 2 + 1 + 2 + 2
-	require.Len(t, b, 64+48+5*row+16+3*8+64)
+	require.Len(t, b, 64+48+5*row+16+(3+1)+2*(1+1)+64)
 	require.Equal(t, "DuelRun\n", string(b[:8]))
 	require.Equal(t, uint16(2), le.Uint16(b[8:]))
 	require.Equal(t, uint64(goldenEnd), le.Uint64(b[24:]))
@@ -97,11 +97,8 @@ func TestRunLayoutIsAsDocumented(t *testing.T) {
 	require.Equal(t, uint64(baseMs), le.Uint64(fences))
 	require.Equal(t, crc32.Checksum(b[64:64+48+5*row], crc32.MakeTable(crc32.Castagnoli)), le.Uint32(fences[8:]))
 	require.Equal(t, uint32(48+5*row), le.Uint32(fences[12:]))
-	hours := fences[16:]
-	for i, want := range []struct{ hour, first uint32 }{{0, 0}, {1, 1}, {5, 4}} {
-		require.Equal(t, uint32(baseMs/hourMs)+want.hour, le.Uint32(hours[i*8:]))
-		require.Equal(t, want.first, le.Uint32(hours[i*8+4:]))
-	}
+	hour := binary.AppendUvarint(nil, uint64(baseMs/hourMs))
+	require.Equal(t, append(hour, 1, 1, 3, 4, 1), fences[16:16+len(hour)+5], "hours: the first, the next, and that 4 hours later")
 	require.Equal(t, "DuelEnd\n", string(b[len(b)-8:]))
 }
 
@@ -214,9 +211,10 @@ func TestEachKindOfDamageHasItsError(t *testing.T) {
 		{"size of a block", func(b []byte) []byte { b[fences+12]++; return reseal(b) }, ErrLayout, int64(fences)},
 		{"block table", func(b []byte) []byte { b[fences+3]++; return b }, ErrChecksum, int64(fences)},
 		{"hours", func(b []byte) []byte { b[foot-1]++; return b }, ErrChecksum, int64(fences)},
-		{"hours out of order", func(b []byte) []byte { b[foot-8] = 0; return reseal(b) }, ErrLayout, int64(fences)},
-		{"hour beyond the end", func(b []byte) []byte { b[foot-1] = 1; return reseal(b) }, ErrLayout, int64(fences)},
-		{"first hour not at 0", func(b []byte) []byte { b[fences+3*tableEntry+4] = 1; return reseal(b) }, ErrLayout, int64(fences)},
+		{"hours out of order", func(b []byte) []byte { b[foot-3] = 0; return reseal(b) }, ErrLayout, int64(fences)},
+		{"hour without end", func(b []byte) []byte { b[foot-1] = 0x80; return reseal(b) }, ErrLayout, int64(fences)},
+		{"entries of an hour", func(b []byte) []byte { b[foot-2]++; return reseal(b) }, ErrLayout, int64(fences)},
+		{"hour without entries", func(b []byte) []byte { b[foot-1], b[foot-2] = 0, 0x80; return reseal(b) }, ErrLayout, int64(fences)},
 		{"blocks out of order", func(b []byte) []byte { b[fences+tableEntry+5] = 0; return reseal(b) }, ErrLayout, int64(fences)},
 		{"footer", func(b []byte) []byte { b[foot+40]++; return b }, ErrChecksum, int64(foot)},
 		{"footer magic", func(b []byte) []byte { b[foot+60]++; return b }, ErrMagic, int64(foot)},

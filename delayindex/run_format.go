@@ -14,7 +14,6 @@ const (
 
 	headerSize     = 64
 	footerSize     = 64
-	hourSize       = 8
 	hourMs         = 3600 * 1000
 	headerCRCAt    = 12
 	footerCRCAt    = 52
@@ -109,28 +108,39 @@ type footer struct {
 	directoryCRC                uint32
 }
 
-// newFooter describes a run of count entries that end at fencesAt.
-func newFooter(version uint16, count, fencesAt int64, hours uint32) footer {
+// newFooter describes a run of count entries that end at fencesAt, with so many hours
+// in so many bytes.
+func newFooter(version uint16, count, fencesAt int64, hours uint32, hourBytes int64) footer {
 	blocks := blocksFor(count)
 	f := footer{fencesAt: fencesAt, fences: uint32(blocks), hours: hours}
 	f.hoursAt = f.fencesAt + blocks*fenceSize(version)
-	f.fileSize = f.hoursAt + int64(hours)*hourSize + footerSize
+	f.fileSize = f.hoursAt + hourBytes + footerSize
 	return f
+}
+
+// hourBytes is how much the hours take. Of version 1 it follows from their number; in
+// version 2, an hour takes at least two bytes.
+func (f *footer) hourBytes(version uint16) (n int64, ok bool) {
+	if version == 1 {
+		return int64(f.hours) * 8, true
+	}
+	n = f.fileSize - footerSize - f.hoursAt
+	return n, n >= 2*int64(f.hours)
 }
 
 func blocksFor(count int64) int64 { return (count + blockEntries - 1) / blockEntries }
 
 // mostBytes is how much a run of count entries takes at most, but for its hours.
 func mostBytes(count int64) int64 {
-	return newFooter(runVersion, count, headerSize+blocksFor(count)*blockHeaderSize+count*maxRowSize, 0).fileSize
+	return newFooter(runVersion, count, headerSize+blocksFor(count)*blockHeaderSize+count*maxRowSize, 0, 0).fileSize
 }
 
 // leastBytes is how much it takes at least.
 func leastBytes(version uint16, count int64) int64 {
 	if version == 1 {
-		return newFooter(1, count, headerSize+count*EntrySize, 1).fileSize
+		return newFooter(1, count, headerSize+count*EntrySize, 1, 8).fileSize
 	}
-	return newFooter(version, count, headerSize+blocksFor(count)*blockHeaderSize, 1).fileSize
+	return newFooter(version, count, headerSize+blocksFor(count)*blockHeaderSize, 1, 2).fileSize
 }
 
 func (f *footer) encode() []byte {

@@ -116,9 +116,10 @@ func (r *run) loadFooter(size int64) (footer, error) {
 	if int64(foot.hours) < 1 || int64(foot.hours) > min(r.info.Count, maxRunHours) {
 		return foot, r.damaged(at, fmt.Errorf("%w: %d hours", ErrLayout, foot.hours))
 	}
-	want := newFooter(r.version, r.info.Count, foot.fencesAt, foot.hours)
+	hourBytes, ok := foot.hourBytes(r.version)
+	want := newFooter(r.version, r.info.Count, foot.fencesAt, foot.hours, hourBytes)
 	want.directoryCRC = foot.directoryCRC
-	if foot != want || foot.fileSize != size || foot.fencesAt < headerSize {
+	if !ok || foot != want || foot.fileSize != size || foot.fencesAt < headerSize {
 		return foot, r.damaged(at, fmt.Errorf("%w: footer does not fit the file", ErrLayout))
 	}
 	return foot, nil

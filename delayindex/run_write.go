@@ -102,8 +102,9 @@ func (w *runWriter) writeBlock(batch []Entry) error {
 }
 
 func (w *runWriter) writeDirectory(count int64) error {
-	dir := w.dir.encode()
-	foot := newFooter(runVersion, count, w.at, uint32(len(w.dir.hours)))
+	dir := w.dir.encode(count)
+	hourBytes := int64(len(dir)) - int64(len(w.dir.fences))*fenceSize(runVersion)
+	foot := newFooter(runVersion, count, w.at, uint32(len(w.dir.hours)), hourBytes)
 	foot.directoryCRC = runfile.Checksum(dir)
 	if _, err := w.f.Write(dir); err != nil {
 		return err
