@@ -207,6 +207,7 @@ func (s *Store) lastFlush() error {
 		l.index.Freeze()
 		l.freezeKeys()
 	}
+	s.cold.lane.freezeKeys()
 	s.near.mu.Unlock()
 	if err := s.flushIndexes(); err != nil {
 		return err

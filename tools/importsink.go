@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,11 +52,10 @@ type offlineSink struct {
 }
 
 func openOfflineSink(dir string, segmentSize int64) (*offlineSink, error) {
-	o := store.Maintenance(dir)
+	o := maintenance(dir)
 	o.MaxDelay = 0 // the store's own limit is the broker's default
-	if o.SegmentSize == 0 {
-		o.SegmentSize, o.DelaySegmentSize = segmentSize, min(segmentSize, store.DefaultDelaySegmentSize)
-	}
+	o.SegmentSize = cmp.Or(o.SegmentSize, segmentSize)
+	o.DelaySegmentSize = cmp.Or(o.DelaySegmentSize, min(segmentSize, store.DefaultDelaySegmentSize))
 	st, err := store.Open(dir, o)
 	if err != nil {
 		return nil, explainOpen(dir, err)

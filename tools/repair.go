@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/duelog/duelog/commitlog"
-	"github.com/duelog/duelog/internal/durable"
 	"github.com/duelog/duelog/store"
 )
 
@@ -36,6 +33,8 @@ import (
 //     valid. One that fired by the mark, but whose slot cannot be read any more,
 //     takes the damaged slot that is its own by the order of firing. Slots that stay
 //     empty are void, and readers skip them. (repair_queue.go)
+//   - The key index is left to the first start of the copy, which reads all messages
+//     for it.
 //   - The mark lies before everything that is pending, the replay point behind
 //     everything that is not: the journal of the copy is empty.
 //   - The MANIFEST is written last. A copy without one is not a store that opens, so
@@ -72,8 +71,9 @@ func repairCommand(e *env) *cobra.Command {
 		Use:   "repair STORE --out COPY",
 		Short: "Write a good copy of a damaged store",
 		Long: `Write a copy of a store in which everything is whole: every intact record of the original
-at the location that it had, and index, queues and MANIFEST made anew from them. The
-original is not changed. Stop its broker first.
+at the location that it had, and index, queues and MANIFEST made anew from them. The key
+index is made by the first start of the copy, which reads all messages once. The original is
+not changed. Stop its broker first.
 
 Consumer offsets stay valid: every message keeps its slot. What is lost is printed, one
 row per message, by key and time, as far as index and queues knew of it.
@@ -220,6 +220,7 @@ func (r *repair) writeManifest() error {
 			r.made.Absorbed[lane] = upTo
 		}
 	}
+	r.askForKeys()
 	r.made.ReplayLane0 = r.made.IndexedUpTo[0]
 	r.made.FiredMs = max(r.m.FiredMs, r.e.now().UnixMilli()) // this machine's clock may be behind
 	if r.minFireMs > 0 {
@@ -228,56 +229,19 @@ func (r *repair) writeManifest() error {
 	return store.WriteManifest(r.out, &r.made)
 }
 
-// copyConfig copies the broker's tables as they are.
-func (r *repair) copyConfig() error {
-	names, err := os.ReadDir(filepath.Join(r.dir, configDir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+// askForKeys lets the first start of the copy make a key index of all messages, if the
+// original had one, or nobody knows.
+func (r *repair) askForKeys() {
+	if _, err := os.Stat(filepath.Join(r.dir, store.KeysDir)); err != nil {
+		return
 	}
-	if err != nil {
-		return fmt.Errorf("copy configuration: %w", err)
-	}
-	if err := os.MkdirAll(filepath.Join(r.out, configDir), 0o755); err != nil {
-		return err
-	}
-	for _, d := range names {
-		if !d.Type().IsRegular() || filepath.Ext(d.Name()) != ".json" {
-			continue
-		}
-		if err := r.copyTable(d.Name()); err != nil {
-			return fmt.Errorf("copy configuration: %w", err)
+	r.made.KeysUpTo = map[uint8]int64{}
+	for lane, segments := range r.made.Segments {
+		if len(segments) > 0 {
+			r.made.KeysUpTo[lane] = segments[0].Base
 		}
 	}
-	return durable.SyncDir(filepath.Join(r.out, configDir))
-}
-
-// copyTable copies one table of the broker: the newest content that is whole.
-func (r *repair) copyTable(name string) error {
-	from := filepath.Join(r.dir, configDir, name)
-	if checkJSON(from) != nil {
-		if checkJSON(from+durable.BackupSuffix) != nil {
-			r.lostTables++
-			r.e.note("%s is damaged and has no good backup: it is left out, and what it said is lost", from)
-			return nil
-		}
-		r.e.note("%s is damaged: its backup, the content before the last, takes its place", from)
-		from += durable.BackupSuffix
+	if len(r.made.Cold) > 0 {
+		r.made.KeysUpTo[store.ColdLane] = 0
 	}
-	return copyFile(from, filepath.Join(r.out, configDir, name))
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	if _, err = io.Copy(out, in); err == nil {
-		err = durable.Datasync(out)
-	}
-	return errors.Join(err, out.Close())
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/cold"
+	"github.com/duelog/duelog/server/broker"
 	"github.com/duelog/duelog/store"
 )
 
@@ -24,7 +25,7 @@ func openLater(t *testing.T, dir string) (*store.Store, *store.ManualClock) {
 	require.NoError(t, err)
 	clock := store.NewManualClock(time.UnixMilli(max(m.FiredMs, time.Now().UnixMilli())).Add(3 * time.Hour))
 	s, err := store.Open(dir, &store.Options{
-		SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, Flush: commitlog.Async, Clock: clock,
+		SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, Flush: commitlog.Async, Clock: clock, Keys: broker.Keys,
 	})
 	require.NoError(t, err)
 	return s, clock
