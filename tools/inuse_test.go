@@ -37,16 +37,23 @@ func TestVerifyFindsNothingInAStoreInUse(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var g errgroup.Group
+	step := make(chan struct{}) // lets a writer go on
 	for w := range 2 {
 		q, err := s.Queue("orders", int32(w))
 		require.NoError(t, err)
-		g.Go(func() error { return putUntil(ctx, s, q, clock.NowMs) })
+		g.Go(func() error { return putUntil(ctx, s, q, clock.NowMs, step) })
 	}
 	g.Go(func() error { // freeing space as fast as it can
 		for ctx.Err() == nil {
 			clock.Advance(time.UnixMilli(clock.NowMs() + 100))
 			if err := s.Maintain(ctx); err != nil {
 				return err
+			}
+			for range 2 {
+				select {
+				case step <- struct{}{}:
+				default: // it is busy
+				}
 			}
 		}
 		return nil
@@ -67,8 +74,12 @@ func recycled(t *testing.T, dir string) bool {
 	return len(m.Segments[0]) > 0 && m.Segments[0][0].Base > 0
 }
 
+// putsPerStep is how many messages a writer puts before it waits for time to pass:
+// what is put must not outrun what is recycled, nor verify.
+const putsPerStep = 50
+
 // putUntil puts messages that are due now, soon, and much later, until ctx ends.
-func putUntil(ctx context.Context, s *store.Store, q *store.Queue, nowMs func() int64) error {
+func putUntil(ctx context.Context, s *store.Store, q *store.Queue, nowMs func() int64, step <-chan struct{}) error {
 	delays := []time.Duration{0, 0, 20 * time.Millisecond, 300 * time.Millisecond, 3 * time.Hour, 30 * time.Hour}
 	f := newFixture(nil, "")
 	for i := 0; ctx.Err() == nil; i++ {
@@ -76,6 +87,13 @@ func putUntil(ctx context.Context, s *store.Store, q *store.Queue, nowMs func() 
 		m := store.Message{Queue: q, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil), FireMs: nowMs() + delays[i%len(delays)].Milliseconds()}
 		if _, err := s.Put(context.WithoutCancel(ctx), &m); err != nil {
 			return err
+		}
+		if i%putsPerStep < putsPerStep-1 {
+			continue
+		}
+		select {
+		case <-step:
+		case <-ctx.Done():
 		}
 	}
 	return nil

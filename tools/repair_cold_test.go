@@ -120,6 +120,7 @@ func TestRepairKeepsColdMessagesWhereTheyAre(t *testing.T) {
 // TestRepairSalvagesColdFiles damages each part of a cold file in each way: every message
 // fires from where it was, or is said to be lost.
 func TestRepairSalvagesColdFiles(t *testing.T) {
+	t.Parallel()
 	original, m := coldStore(t)
 	info := m.Cold[0]
 	f, err := openCold(original, &info)
@@ -227,6 +228,7 @@ func TestRepairFindsColdFilesWithoutTheManifest(t *testing.T) {
 // TestRepairKnowsWhatHasMoved repairs a store with segments of which a part has moved:
 // they have messages that the cold files have, too.
 func TestRepairKnowsWhatHasMoved(t *testing.T) {
+	t.Parallel()
 	dir, m := coldStoreAfter(t, 40*24*time.Hour)
 	require.NotEmpty(t, m.Cuts)
 	want := coldKeys(t, dir, m.Cold)

@@ -49,6 +49,7 @@ func TestRepairOfAGoodStoreLosesNothing(t *testing.T) {
 // TestRepairSalvagesEverythingElse damages each file in each way: what was in intact
 // frames is in the copy, pending or visible as it was, in the slot that it had.
 func TestRepairSalvagesEverythingElse(t *testing.T) {
+	t.Parallel()
 	f := makeFixture(t, t.TempDir())
 	for _, name := range filesOf(t, f.dir) {
 		for _, c := range corruptions {
