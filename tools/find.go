@@ -139,6 +139,9 @@ func (f *finder) run(ctx context.Context) (err error) {
 		}
 	}
 	if err != nil {
+		if errors.Is(err, errMerged) {
+			err = hint(err, "duelogctl find %s %s --scan", f.what.text, f.dir)
+		}
 		return err
 	}
 	if err := errors.Join(f.journal(), f.queues(ctx)); err != nil {
