@@ -202,8 +202,11 @@ func (s *coldDump) header(f *cold.File, b cold.BlockInfo) {
 		return // its records were read a moment ago
 	}
 	codec := "raw"
-	if h.Zstd {
+	switch {
+	case h.Zstd:
 		codec = "zstd"
+	case h.Void:
+		codec = "void"
 	}
 	s.d.put(b.Offset, "block", "stored", 8, b.Stored-cold.BlockHeaderSize, "size", 12, b.To-b.From, "position", 16, b.From-f.Info().Base,
 		"records", 24, h.Records, "codec", 28, codec, "last_fire", 32, ms(b.LastFireMs))

@@ -22,6 +22,10 @@ import (
 // neither is in memory. A record that was cancelled is left out, lest a start that
 // makes a run of the file again believes that it is pending.
 //
+// A file of which everything has fired needs no run, and a start makes none if the mark
+// covers it. It does not if something older is still pending, as in a backlog: then what
+// fired of such a file since fires again, better twice than never.
+//
 // Damage to a block need not be damage to its messages: what can be expanded of it is
 // looked through for records that are good by themselves (repair_salvage.go).
 
@@ -181,18 +185,22 @@ func (c *coldCopy) intact(it *commitlog.Item) (fate, error) {
 	}
 	c.r.count(commitlog.RecordHeaderSize + int64(it.Size))
 	if !c.fits(it) {
-		c.lost(at.list(), []delayindex.Entry{itemEntry(it)}, nil, "it is not in the order in which messages fire")
+		c.misplaced(it, at)
 		return fateDead, nil
 	}
 	return c.put(it, payload, at)
 }
 
-// list is x as a list.
-func (x *ref) list() []ref {
-	if x == nil {
-		return nil
+// misplaced prints a record that the copy cannot have, since a cold file is in the order
+// of fire times: no bytes are wrong, so it was written so.
+func (c *coldCopy) misplaced(it *commitlog.Item, at *ref) {
+	const reason = "it is not in the order in which messages fire"
+	switch {
+	case at != nil:
+		c.lost([]ref{*at}, nil, nil, reason)
+	case c.r.fate(it, nil) == fatePending:
+		c.lost(nil, []delayindex.Entry{itemEntry(it)}, nil, reason)
 	}
-	return []ref{*x}
 }
 
 // fits tells whether the copy can have a record where it was.

@@ -75,7 +75,8 @@ func (r *File) blockInfo(i int) BlockInfo {
 // BlockHeader is what a block says of itself beyond where it stands.
 type BlockHeader struct {
 	Records int64
-	Zstd    bool // else it is stored as it is
+	Zstd    bool // compressed; else it is stored as it is
+	Void    bool // no records: it stands for a part of the stream that is lost
 }
 
 // Header reads the header of a block. Damage is a *commitlog.CorruptionError.
@@ -88,7 +89,7 @@ func (r *File) Header(b BlockInfo) (BlockHeader, error) {
 	if err != nil {
 		return BlockHeader{}, corrupt(r.x.path, b.Offset, err)
 	}
-	return BlockHeader{Records: int64(h.records), Zstd: h.codec == codecZstd}, nil
+	return BlockHeader{Records: int64(h.records), Zstd: h.codec == codecZstd, Void: h.codec == codecVoid}, nil
 }
 
 // RecordsOf yields the records of one block as Records does.
