@@ -19,6 +19,7 @@
 //     are a shortcut: without them the blocks are found by their own headers.
 //   - Prefetch brings what will be wanted into the page cache, and only that: to decode
 //     it ahead would take a block of memory for each message that is wanted.
+//   - The block tables are in memory, 24 bytes per block: 1.3 MB per GiB of messages.
 //   - Reading is bounded: Options.Reads files reads at a time, Options.CacheBytes
 //     of decoded blocks, and records of one block that are wanted at the same time
 //     cost one read and one decode.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/internal/durable"
 )
@@ -62,26 +64,53 @@ func Open(dir string, infos []Info, o Options) (*Set, error) {
 	if o.SegmentSize <= 0 || o.SegmentSize > MaxSegmentSize {
 		return nil, fmt.Errorf("open cold files: segment size %d is not between 1 and %d", o.SegmentSize, MaxSegmentSize)
 	}
-	c, err := newCodec(max(runtime.GOMAXPROCS(0)/2, 1))
+	// Half of the processors decode, so that a burst leaves room for others; one alone is
+	// slower than a disk.
+	c, err := newCodec(max(runtime.GOMAXPROCS(0)/2, 2))
 	if err != nil {
 		return nil, fmt.Errorf("open cold files: %w", err)
 	}
 	s := &Set{dir: dir, o: o, codec: c, cache: newCache(o.CacheBytes), reads: make(chan struct{}, o.Reads), files: map[int64]*file{}}
-	for _, info := range infos {
-		if info.Base%o.SegmentSize != 0 || info.Size > o.SegmentSize {
-			return nil, errors.Join(fmt.Errorf("cold file %d does not fit segments of %d bytes: open it with the segment size that it was made with",
-				info.Base, o.SegmentSize), s.Close())
-		}
-		x, err := s.Load(info)
-		if err != nil {
-			return nil, errors.Join(err, s.Close())
-		}
-		s.Add(x)
+	if err := s.openAll(infos); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.deleteOrphans(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// openParallel is how many files are opened at once: it takes three reads of each, which
+// are scattered over a disk that can do many at a time.
+const openParallel = 32
+
+// openAll adds the registered files. The error is that of the first one in their order.
+func (s *Set) openAll(infos []Info) error {
+	for _, info := range infos {
+		if info.Base%s.o.SegmentSize != 0 || info.Size > s.o.SegmentSize {
+			return fmt.Errorf("cold file %d does not fit segments of %d bytes: open it with the segment size that it was made with",
+				info.Base, s.o.SegmentSize)
+		}
+	}
+	errs := make([]error, len(infos))
+	var g errgroup.Group
+	g.SetLimit(openParallel)
+	for i, info := range infos {
+		g.Go(func() error {
+			x, err := s.Load(info)
+			if errs[i] = err; err == nil {
+				s.Add(x)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // errs has what there is
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deleteOrphans removes what unfinished evacuations left behind.
