@@ -7,8 +7,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	promtest "github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 func TestAGateOpensAtHalfOfItsLimit(t *testing.T) {
@@ -38,7 +40,7 @@ func TestScheduledMessagesOfATopicThatIsTooFarBehindAreRefused(t *testing.T) {
 		o := paced(1000)
 		o.MaxOverdue = time.Second
 		o.clock = newPlainClock(50 * time.Millisecond)
-		s := mustOpen(t, memoryDir(t), o)
+		s := mustOpen(t, testutil.FastDir(t), o)
 		heavy, light := mustQueue(t, s, "heavy", 0), mustQueue(t, s, "light", 0)
 		var ms []Message
 		for range 4000 {
@@ -55,7 +57,7 @@ func TestScheduledMessagesOfATopicThatIsTooFarBehindAreRefused(t *testing.T) {
 		requireBusy(t, put(heavy, time.Hour), BusyOverdue)
 		require.NoError(t, put(heavy, 0))
 		require.NoError(t, put(light, time.Hour))
-		require.EqualValues(t, 1, testutil.ToFloat64(s.busy.refused.WithLabelValues(BusyOverdue)))
+		require.EqualValues(t, 1, promtest.ToFloat64(s.busy.refused.WithLabelValues(BusyOverdue)))
 		time.Sleep(2500 * time.Millisecond)
 		require.NoError(t, put(heavy, time.Hour))
 		require.NoError(t, s.Close())
@@ -64,7 +66,7 @@ func TestScheduledMessagesOfATopicThatIsTooFarBehindAreRefused(t *testing.T) {
 
 // The keeper cannot write the index: it waits for a lock that a test holds.
 func TestScheduledMessagesAreRefusedWhileTheIndexIsNotWritten(t *testing.T) {
-	s := mustOpen(t, memoryDir(t), small(Options{MemtableEntries: 10, MaxIndexBacklog: 2, CheckpointEvery: time.Hour}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{MemtableEntries: 10, MaxIndexBacklog: 2, CheckpointEvery: time.Hour}))
 	q := mustQueue(t, s, "a", 0)
 	put := func(delay time.Duration) error {
 		_, err := s.Put(context.Background(), &Message{Queue: q, FireMs: s.NowMs() + delay.Milliseconds(), Payload: []byte("x")})
@@ -87,7 +89,7 @@ func TestScheduledMessagesAreRefusedWhileTheIndexIsNotWritten(t *testing.T) {
 func TestMessagesThatAreDueSoonAreRefusedWhenTheirEntriesFillMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := small(Options{NearEntries: 1024, clock: newPlainClock(50 * time.Millisecond)})
-		s := mustOpen(t, memoryDir(t), o)
+		s := mustOpen(t, testutil.FastDir(t), o)
 		q := mustQueue(t, s, "a", 0)
 		due := s.NowMs() + 900
 		var ms []Message

@@ -13,11 +13,12 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 func TestCancelledMessageNeverBecomesVisible(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
 		q := mustQueue(t, s, "orders", 0)
 		for _, delay := range []time.Duration{time.Second, time.Minute, time.Hour, 30 * time.Hour} {
 			due := s.NowMs() + delay.Milliseconds()
@@ -43,7 +44,7 @@ func TestCancelledMessageNeverBecomesVisible(t *testing.T) {
 
 func TestCancelTellsTooLateFromUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour)}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour)}))
 		q := mustQueue(t, s, "orders", 0)
 		fired := mustPut(t, s, q, s.NowMs()+1000, "fired")
 		now := mustPut(t, s, q, 0, "now")
@@ -60,7 +61,7 @@ func TestCancelTellsTooLateFromUnknown(t *testing.T) {
 
 func TestCancellationSurvivesACrashAtOnceAndAfterFlushes(t *testing.T) {
 	opts := small(Options{MemtableEntries: 1 << 20})
-	s := mustOpen(t, t.TempDir(), opts)
+	s := mustOpen(t, testutil.FastDir(t), opts)
 	q := mustQueue(t, s, "orders", 0)
 	want := 0
 	for round := range 6 {
@@ -91,7 +92,7 @@ func TestCancellationSurvivesACrashAtOnceAndAfterFlushes(t *testing.T) {
 // TestRacingCancellationsAreToldTheTruth cancels messages around the moment at
 // which they are due, then looks who was delivered, also by a crash image.
 func TestRacingCancellationsAreToldTheTruth(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{CheckpointEvery: 50 * time.Millisecond}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{CheckpointEvery: 50 * time.Millisecond}))
 	q := mustQueue(t, s, "orders", 0)
 	const n = 600
 	locs := make(locations, n)
@@ -177,7 +178,7 @@ func TestMessageThatIsTakenWhileItsCancellationIsWrittenFires(t *testing.T) {
 }
 
 func TestRevokedCancellationDoesNotComeBack(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	q := mustQueue(t, s, "orders", 0)
 	r := mustPut(t, s, q, s.NowMs()+3_600_000, "x")
 	it, err := s.recordHeader(r.Loc)
@@ -196,7 +197,7 @@ func TestCancelLogIsCompactedAndForgotten(t *testing.T) {
 		opts := small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour})
 		opts.JournalSegmentSize = 64 << 10 // the cancel log's are not larger
 		opts.EvacuateAfter = -1            // it would end the message and its cancellation
-		s := mustOpen(t, t.TempDir(), opts)
+		s := mustOpen(t, testutil.FastDir(t), opts)
 		q := mustQueue(t, s, "orders", 0)
 		far := mustPut(t, s, q, s.NowMs()+1000*time.Hour.Milliseconds(), "far")
 		require.NoError(t, s.Cancel(far.Loc))

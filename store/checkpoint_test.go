@@ -41,7 +41,7 @@ func TestCheckpointDuringAnIndexFlushFiresNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &slowRename{begun: make(chan struct{}), let: make(chan struct{})}
 		defer durable.Observe(disk)()
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour})
 		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "a", 0)
@@ -91,7 +91,7 @@ func (d *failOnce) Do(op durable.Op, f *os.File, path, _ string, run func() erro
 // leave these queues to the next one: that one moves the replay point past what
 // would put their slots again.
 func TestCheckpointThatFailsLeavesItsQueuesToTheNext(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	o := small(Options{keeperTick: time.Hour})
 	s := mustOpen(t, dir, o)
 	q := mustQueue(t, s, "a", 0)
@@ -113,7 +113,7 @@ func TestCheckpointThatFailsLeavesItsQueuesToTheNext(t *testing.T) {
 // Some file systems find out at the sync that there is no space. The MANIFEST cannot
 // be written any more then, whatever space comes: that needs a restart, and says so.
 func TestStoreStopsWhenItsManifestIsInDoubt(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{keeperTick: time.Hour}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{keeperTick: time.Hour}))
 	q := mustQueue(t, s, "a", 0)
 	mustPut(t, s, q, 0, "x")
 	defer durable.Observe(&failOnce{op: durable.OpSync, name: manifestName, cause: syscall.ENOSPC})()

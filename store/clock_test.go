@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // stepClock is the plain clock plus an offset.
@@ -39,8 +41,9 @@ func (c *stepClock) waitUntil(ms int64) {
 // After a forward step, or on a machine that was suspended, the backlog is taken
 // into memory a part at a time.
 func TestForwardClockStepKeepsTheWheelBounded(t *testing.T) {
+	t.Parallel()
 	c := &stepClock{plainClock: newPlainClock(50 * time.Millisecond)}
-	s := mustOpen(t, t.TempDir(), small(Options{clock: c, NearEntries: 4096, FireBatch: 64}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{clock: c, NearEntries: 4096, FireBatch: 64}))
 	q := mustQueue(t, s, "a", 0)
 	const n = 60_000
 	done := make(countdown, n)
@@ -79,7 +82,7 @@ func TestForwardClockStepOverManySparseSecondsIsCaughtUp(t *testing.T) {
 func TestClockSetBackEndsAPauseOfFiring(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &stepClock{plainClock: newPlainClock(24 * time.Hour)}
-		s := mustOpen(t, t.TempDir(), small(Options{clock: c, FireRate: 100}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: c, FireRate: 100}))
 		q := mustQueue(t, s, "a", 0)
 		for range 50 {
 			mustPut(t, s, q, s.NowMs()+10, "paced")
@@ -98,8 +101,9 @@ func TestClockSetBackEndsAPauseOfFiring(t *testing.T) {
 }
 
 func TestClockSetBackFiresNothingTwiceNorEarly(t *testing.T) {
+	t.Parallel()
 	c := &stepClock{plainClock: newPlainClock(50 * time.Millisecond)}
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, small(Options{clock: c}))
 	q := mustQueue(t, s, "a", 0)
 	mustPut(t, s, q, s.NowMs()+10, "before")

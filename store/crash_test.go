@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // crashChildEnv makes the test binary the process that is killed: it opens the
@@ -82,11 +83,12 @@ func (p *printer) PutDone(_ uint64, _ Result, err error) {
 // TestKillLosesNothingAcknowledgedAndFiresNothingTwice kills a writing process
 // at random moments and opens its store again each time.
 func TestKillLosesNothingAcknowledgedAndFiresNothingTwice(t *testing.T) {
+	t.Parallel()
 	rounds := 12
 	if testing.Short() {
 		rounds = 3
 	}
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	acked := map[string]bool{}
 	for round := range rounds {
 		for _, line := range runAndKill(t, dir, round, time.Duration(20+rand.IntN(400))*time.Millisecond) {
@@ -146,7 +148,8 @@ func runAndKill(t *testing.T, dir string, round int, d time.Duration) []string {
 // TestCopyTakenAtAnyMomentOpensWithAllThatWasAcknowledgedBefore opens images of
 // a store in use: what a machine that stopped then would find.
 func TestCopyTakenAtAnyMomentOpensWithAllThatWasAcknowledgedBefore(t *testing.T) {
-	dir := t.TempDir()
+	t.Parallel()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, crashOptions())
 	q := mustQueue(t, s, "crash", 0)
 	n := 0
@@ -159,7 +162,7 @@ func TestCopyTakenAtAnyMomentOpensWithAllThatWasAcknowledgedBefore(t *testing.T)
 			mustPut(t, s, q, fire, fmt.Sprint(n))
 			n++
 		}
-		copied := filepath.Join(t.TempDir(), "image")
+		copied := filepath.Join(testutil.FastDir(t), "image")
 		s.catalog.view(func(*catalogState) { // no file is removed while the catalog stands still
 			for _, part := range []string{manifestName, queueDir, indexDir, journalDir, logDir} {
 				copyTree(t, filepath.Join(dir, part), filepath.Join(copied, part))
@@ -209,7 +212,7 @@ func copyTree(t *testing.T, from, to string) {
 // TestJournalWithoutCheckpointKeepsFiredMessagesFromFiringAgain reopens a copy
 // whose MANIFEST knows nothing of what was fired.
 func TestJournalWithoutCheckpointKeepsFiredMessagesFromFiringAgain(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, small(Options{CheckpointEvery: time.Hour}))
 	q := mustQueue(t, s, "crash", 0)
 	for i := range 100 {
@@ -217,7 +220,7 @@ func TestJournalWithoutCheckpointKeepsFiredMessagesFromFiringAgain(t *testing.T)
 	}
 	awaitMax(t, q, 100)
 	before := deliveries(t, q)
-	copied := filepath.Join(t.TempDir(), "image")
+	copied := filepath.Join(testutil.FastDir(t), "image")
 	copyTree(t, dir, copied)
 	require.NoError(t, os.Remove(filepath.Join(copied, lockName)))
 	again := mustOpen(t, copied, small(Options{}))
@@ -227,7 +230,7 @@ func TestJournalWithoutCheckpointKeepsFiredMessagesFromFiringAgain(t *testing.T)
 
 // TestAsyncStoreReopensAfterClose: the other flush policy keeps the same files.
 func TestAsyncStoreReopensAfterClose(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	o := small(Options{Flush: commitlog.Async})
 	s := mustOpen(t, dir, o)
 	q := mustQueue(t, s, "orders", 0)
@@ -244,7 +247,7 @@ func TestAsyncStoreReopensAfterClose(t *testing.T) {
 // TestCheckpointInTheMiddleOfAMillisecondFiresNothingTwice: the mark does not
 // cover what was fired of a millisecond that is not done, so the journal must.
 func TestCheckpointInTheMiddleOfAMillisecondFiresNothingTwice(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	o := small(Options{FireBatch: 7, CheckpointEvery: time.Hour})
 	s := mustOpen(t, dir, o)
 	q := mustQueue(t, s, "crash", 0)
@@ -258,7 +261,7 @@ func TestCheckpointInTheMiddleOfAMillisecondFiresNothingTwice(t *testing.T) {
 	c.wait(t, n)
 	awaitMax(t, q, 7)
 	require.NoError(t, s.Checkpoint(context.Background()))
-	copied := filepath.Join(t.TempDir(), "image")
+	copied := filepath.Join(testutil.FastDir(t), "image")
 	s.catalog.view(func(*catalogState) {
 		for _, part := range []string{manifestName, queueDir, indexDir, journalDir, logDir} {
 			copyTree(t, filepath.Join(dir, part), filepath.Join(copied, part))

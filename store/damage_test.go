@@ -12,12 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // The keeper is in a long checkpoint while lane 1 freezes its memtables; its next
 // round must not need what the waiting writer holds.
 func TestWriterThatWaitsForTheKeeperDoesNotHoldItUp(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{MemtableEntries: 1, CheckpointEvery: time.Hour}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{MemtableEntries: 1, CheckpointEvery: time.Hour}))
 	q := mustQueue(t, s, "a", 0)
 	// A checkpoint that takes long: hold its lock while the keeper wants one.
 	s.checkpointMu.Lock()
@@ -48,7 +49,7 @@ func TestWriterThatWaitsForTheKeeperDoesNotHoldItUp(t *testing.T) {
 // when it fired, not from when it was due.
 func TestMessageThatFiredLateIsKeptFromItsFiringOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := func() *Options {
 			return small(Options{clock: newPlainClock(time.Hour), horizon: 12 * time.Hour})
 		}
@@ -88,7 +89,7 @@ func TestMessageThatFiredLateIsKeptFromItsFiringOn(t *testing.T) {
 }
 
 func TestTopicNameThatIsNoFileNameIsRefusedBeforeItIsRegistered(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, small(Options{}))
 	_, err := s.Queue("FORMAT", 0)
 	require.Error(t, err)
@@ -99,7 +100,7 @@ func TestTopicNameThatIsNoFileNameIsRefusedBeforeItIsRegistered(t *testing.T) {
 }
 
 func TestTopicDeletedDuringRetentionIsNoError(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	q := mustQueue(t, s, "a", 0)
 	mustPut(t, s, q, 0, "x")
 	all := s.registry.all()
@@ -111,7 +112,7 @@ func TestTopicDeletedDuringRetentionIsNoError(t *testing.T) {
 
 // Retention is what makes room on a full disk.
 func TestRetentionRunsThoughTheIndexCannotBeFlushed(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{CheckpointEvery: time.Hour, keeperTick: time.Hour}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{CheckpointEvery: time.Hour, keeperTick: time.Hour}))
 	q := mustQueue(t, s, "a", 0)
 	mustPut(t, s, q, s.NowMs()+3600_000, "x")
 	s.lanes[0].index.Freeze()
@@ -127,14 +128,14 @@ func TestRetentionRunsThoughTheIndexCannotBeFlushed(t *testing.T) {
 // With commitlog.Async a power loss may keep the journal and lose the lane. The
 // locations that the journal knows must not be given to other messages.
 func TestJournalAheadOfItsLaneAfterAPowerLossGivesNoLocationTwice(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	o := func() *Options { return small(Options{Flush: commitlog.Async, CheckpointEvery: time.Hour}) }
 	s := mustOpen(t, dir, o())
 	a := mustQueue(t, s, "a", 0)
 	mustQueue(t, s, "b", 0)
 	mustPut(t, s, a, s.NowMs()+20, "lost by the power loss")
 	awaitMax(t, a, 1)
-	image := filepath.Join(t.TempDir(), "image")
+	image := filepath.Join(testutil.FastDir(t), "image")
 	copyTree(t, dir, image)
 	// The lane's page was not written back, the journal's was.
 	seg := filepath.Join(image, logDir, "0", "00000000000000000000")
@@ -150,7 +151,7 @@ func TestJournalAheadOfItsLaneAfterAPowerLossGivesNoLocationTwice(t *testing.T) 
 			v.Release()
 		}
 	}
-	image2 := filepath.Join(t.TempDir(), "image2") // kill -9 only, within 10 s
+	image2 := filepath.Join(testutil.FastDir(t), "image2") // kill -9 only, within 10 s
 	copyTree(t, image, image2)
 	s3 := mustOpen(t, image2, o())
 	if s3.Pending() != 1 {
@@ -159,7 +160,7 @@ func TestJournalAheadOfItsLaneAfterAPowerLossGivesNoLocationTwice(t *testing.T) 
 }
 
 func TestManifestRewriteWithoutSpaceIsPutOff(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, small(Options{CheckpointEvery: time.Hour, keeperTick: time.Hour}))
 	q := mustQueue(t, s, "a", 0)
 	mustPut(t, s, q, s.NowMs()+3600_000, "x")
@@ -188,10 +189,10 @@ func TestManifestRewriteWithoutSpaceIsPutOff(t *testing.T) {
 
 func TestMemtableThatRecoveryBuiltIsFlushedAtItsAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		s := mustOpen(t, dir, small(Options{clock: newPlainClock(time.Hour), horizon: 12 * time.Hour}))
 		mustPut(t, s, mustQueue(t, s, "a", 0), s.NowMs()+(10*time.Hour).Milliseconds(), "x")
-		image := filepath.Join(t.TempDir(), "image")
+		image := filepath.Join(testutil.FastDir(t), "image")
 		copyTree(t, dir, image)
 		require.NoError(t, s.Close())
 		s = mustOpen(t, image, small(Options{clock: newPlainClock(time.Hour), horizon: 12 * time.Hour}))
@@ -206,7 +207,7 @@ func TestMemtableThatRecoveryBuiltIsFlushedAtItsAge(t *testing.T) {
 
 func TestRunWithABadBlockIsRebuiltByTheNextStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := func() *Options {
 			return small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Minute, horizon: 2 * time.Minute})
 		}

@@ -26,6 +26,7 @@ func putUntilFull(t *testing.T, s *Store, q *Queue) {
 }
 
 func TestOnAFullDiskSendsAreRefusedAndDueMessagesStillFire(t *testing.T) {
+	t.Parallel()
 	mount := testutil.Tmpfs(t, 8<<20)
 	filler := filepath.Join(mount, "filler")
 	require.NoError(t, os.WriteFile(filler, make([]byte, 2<<20), 0o644))

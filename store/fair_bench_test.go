@@ -11,6 +11,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // indexOnly is a store whose messages have no bodies: entries go to the delay
@@ -21,7 +22,7 @@ type indexOnly struct {
 }
 
 func openIndexOnly(b *testing.B, o *Options) *indexOnly {
-	return &indexOnly{Store: mustOpen(b, memoryDir(b), o)}
+	return &indexOnly{Store: mustOpen(b, testutil.FastDir(b), o)}
 }
 
 // add absorbs n entries of q with the given fire times.

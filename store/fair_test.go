@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // paced are the options of a store that fires slowly, so that in fake time a
@@ -21,19 +22,6 @@ func paced(rate int64) *Options {
 		clock: newPlainClock(time.Hour), keeperTick: time.Second, CheckpointEvery: time.Hour,
 		FireRate: rate, MemtableEntries: 2000, FireBatch: 100, quantum: 100,
 	})
-}
-
-// memoryDir is a directory where a thousand syncs cost nothing, if there is one.
-func memoryDir(t testing.TB) string {
-	t.Helper()
-	const shm = "/dev/shm"
-	if st, err := os.Stat(shm); err != nil || !st.IsDir() {
-		return t.TempDir()
-	}
-	dir, err := os.MkdirTemp(shm, "duelog-store")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	return dir
 }
 
 func putMany(t testing.TB, s *Store, ms []Message) {
@@ -48,7 +36,7 @@ func putMany(t testing.TB, s *Store, ms []Message) {
 func TestNoMoreFiresInASecondThanTheRateAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n, rate = 5000, 1000
-		s := mustOpen(t, memoryDir(t), paced(rate))
+		s := mustOpen(t, testutil.FastDir(t), paced(rate))
 		q := mustQueue(t, s, "a", 0)
 		due := time.Now().Add(5 * time.Second)
 		var ms []Message
@@ -74,7 +62,7 @@ func TestNoMoreFiresInASecondThanTheRateAllows(t *testing.T) {
 
 func TestASlowRateFiresOneByOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, memoryDir(t), paced(2))
+		s := mustOpen(t, testutil.FastDir(t), paced(2))
 		q := mustQueue(t, s, "a", 0)
 		due := s.NowMs() + 1000
 		for range 10 {
@@ -95,7 +83,7 @@ func TestFloodAfterAForwardStepIsPacedAndFair(t *testing.T) {
 		c := &stepClock{plainClock: newPlainClock(50 * time.Millisecond)}
 		o := paced(rate)
 		o.clock = c
-		s := mustOpen(t, memoryDir(t), o)
+		s := mustOpen(t, testutil.FastDir(t), o)
 		heavy, light := mustQueue(t, s, "heavy", 0), mustQueue(t, s, "light", 0)
 		base := s.NowMs() + 3*3600_000
 		var ms []Message
@@ -149,7 +137,7 @@ func fairLoad(t *testing.T, s *Store) (total int) {
 func TestACrashInTheMiddleOfASplitLosesNothingAndFiresNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 2000
-		dir := memoryDir(t)
+		dir := testutil.FastDir(t)
 		o := paced(rate)
 		s := mustOpen(t, dir, o)
 		total := fairLoad(t, s)
@@ -188,7 +176,7 @@ func lateArrivals(t *testing.T, s *Store, number int) int {
 
 func copyStore(t *testing.T, s *Store, dir string) string {
 	t.Helper()
-	copied := filepath.Join(memoryDir(t), "image")
+	copied := filepath.Join(testutil.FastDir(t), "image")
 	s.catalog.view(func(*catalogState) { // no file is removed while the catalog stands still
 		for _, part := range []string{manifestName, queueDir, indexDir, journalDir, logDir} {
 			copyTree(t, filepath.Join(dir, part), filepath.Join(copied, part))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // everyOp is an edit with one operation of each kind.
@@ -32,7 +33,7 @@ func everyOp() edit {
 }
 
 func writeEdits(t *testing.T, edits ...edit) (dir string) {
-	dir = t.TempDir()
+	dir = testutil.FastDir(t)
 	m, _, err := openManifest(filepath.Join(dir, manifestName))
 	require.NoError(t, err)
 	for _, e := range edits {
@@ -99,6 +100,6 @@ func TestReadManifestIsWhatTheEditsAddUpTo(t *testing.T) {
 }
 
 func TestReadManifestOfNoStoreIsNotExist(t *testing.T) {
-	_, err := ReadManifest(t.TempDir())
+	_, err := ReadManifest(testutil.FastDir(t))
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }

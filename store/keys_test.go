@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/internal/testutil"
 	"github.com/duelog/duelog/keyindex"
 )
 
@@ -82,7 +83,7 @@ func flushNow(t testing.TB, s *Store) {
 
 func TestMessageIsFoundByItsKeysPendingAndFired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), withKeys(Options{clock: newPlainClock(time.Hour)}))
+		s := mustOpen(t, testutil.FastDir(t), withKeys(Options{clock: newPlainClock(time.Hour)}))
 		q := mustQueue(t, s, "orders", 3)
 		hour := time.Hour.Milliseconds()
 		now := putKeyed(t, s, q, 0, "now #a #b")
@@ -114,7 +115,7 @@ func TestMessageIsFoundByItsKeysPendingAndFired(t *testing.T) {
 }
 
 func TestVisitorMayBeContentWithTheNewestOfEachLane(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), withKeys(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), withKeys(Options{}))
 	q := mustQueue(t, s, "orders", 0)
 	var newest [laneCount]commitlog.Loc
 	for range 3 {
@@ -128,7 +129,7 @@ func TestVisitorMayBeContentWithTheNewestOfEachLane(t *testing.T) {
 }
 
 func TestKeysSurviveFlushMergeAndCrash(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), withKeys(Options{MemtableEntries: 1 << 20}))
+	s := mustOpen(t, testutil.FastDir(t), withKeys(Options{MemtableEntries: 1 << 20}))
 	want := map[string][]string{}
 	for round := range 40 {
 		q := mustQueue(t, s, "orders", int32(round%3))
@@ -161,7 +162,7 @@ func TestKeysSurviveFlushMergeAndCrash(t *testing.T) {
 
 // openCrashed opens a copy of the directory as it is while s runs, and closes s.
 func openCrashed(t *testing.T, s *Store) *Store {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s.catalog.view(func(*catalogState) { copyTree(t, s.dir, dir) })
 	opts := s.opts
 	require.NoError(t, s.Close())
@@ -171,7 +172,7 @@ func openCrashed(t *testing.T, s *Store) *Store {
 
 func TestRetentionDropsTheKeysOfWhatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), withKeys(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
+		s := mustOpen(t, testutil.FastDir(t), withKeys(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
 		q := mustQueue(t, s, "orders", 0)
 		for range 40 {
 			for i := range 10 {
@@ -202,7 +203,7 @@ func TestRetentionDropsTheKeysOfWhatIsGone(t *testing.T) {
 
 func TestMergeLeavesOutWhatLiesBeforeTheOldestSegment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), withKeys(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour}))
+		s := mustOpen(t, testutil.FastDir(t), withKeys(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour}))
 		q := mustQueue(t, s, "orders", 0)
 		l := s.lanes[0]
 		big := string(make([]byte, 100_000))
@@ -224,7 +225,7 @@ func TestMergeLeavesOutWhatLiesBeforeTheOldestSegment(t *testing.T) {
 }
 
 func TestDamagedKeyRunCostsItsKeysAndNothingElse(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	var logged bytes.Buffer
 	opts := withKeys(Options{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
 	s := mustOpen(t, dir, opts)
@@ -251,7 +252,7 @@ func TestDamagedKeyRunCostsItsKeysAndNothingElse(t *testing.T) {
 }
 
 func TestLookupSaysWhatItCouldNotRead(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, withKeys(Options{}))
 	q := mustQueue(t, s, "orders", 0)
 	putKeyed(t, s, q, 0, "first #a")
@@ -271,7 +272,7 @@ func TestLookupSaysWhatItCouldNotRead(t *testing.T) {
 }
 
 func TestKeyIndexIsSwitchedOffAndOn(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, withKeys(Options{}))
 	putKeyed(t, s, mustQueue(t, s, "orders", 0), 0, "first #a")
 	require.NoError(t, s.Close())

@@ -16,7 +16,7 @@ import (
 // With asynchronous flush a power loss may keep a frame and lose the one in front
 // of it, and keep the journal that says that both have fired.
 func TestFiredMessageLostInTheMiddleOfALaneIsAVoidSlot(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	o := small(Options{Flush: commitlog.Async, CheckpointEvery: time.Hour})
 	s := mustOpen(t, dir, o)
 	q := mustQueue(t, s, "a", 0)
@@ -37,7 +37,7 @@ func TestFiredMessageLostInTheMiddleOfALaneIsAVoidSlot(t *testing.T) {
 // lane has gone on in another segment.
 func TestFiredMessageLostAtTheEndOfALaneStaysAVoidSlot(t *testing.T) {
 	o := small(Options{Flush: commitlog.Async, CheckpointEvery: time.Hour})
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, o)
 	q := mustQueue(t, s, "a", 0)
 	mustPut(t, s, q, s.NowMs()+20, "kept")

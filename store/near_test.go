@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 func nearEntry(ms int64) *delayindex.Entry {
@@ -78,7 +79,7 @@ func (c *countingClock) NowMs() int64 {
 func TestForwardStepOfAYearTakesFewSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &countingClock{stepClock: &stepClock{plainClock: newPlainClock(time.Hour)}}
-		s := mustOpen(t, memoryDir(t), small(Options{clock: c, keeperTick: time.Hour}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: c, keeperTick: time.Hour}))
 		q := mustQueue(t, s, "a", 0)
 		const n = 20
 		for i := range n {
@@ -107,7 +108,7 @@ func TestArrivalsBeyondTheWheelAreStreamedFromTheIndex(t *testing.T) {
 	for name, spread := range map[string]int64{"one second": 1000, "a minute": 60_000} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := mustOpen(t, memoryDir(t), small(Options{clock: newPlainClock(time.Hour), NearEntries: 1024, MemtableEntries: 900, keeperTick: 100 * time.Millisecond}))
+				s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), NearEntries: 1024, MemtableEntries: 900, keeperTick: 100 * time.Millisecond}))
 				q := mustQueue(t, s, "hot", 0)
 				due := time.Now().Add(12 * time.Second).Truncate(time.Second).UnixMilli()
 				const rounds, each = 8, 700
@@ -134,7 +135,7 @@ func TestArrivalsBeyondTheWheelAreStreamedFromTheIndex(t *testing.T) {
 
 // Many such seconds at once, as after a step of the clock, are taken one after the other.
 func TestStreamedSecondsAreOpenedAFewAtATime(t *testing.T) {
-	s := mustOpen(t, memoryDir(t), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	require.NoError(t, s.Close()) // so that nobody else looks at the wheel
 	now := s.NowMs()/1000*1000 + 500
 	s.near = newNear(1024)
@@ -160,7 +161,7 @@ func TestStreamedSecondsAreOpenedAFewAtATime(t *testing.T) {
 func TestBacklogOfStreamedSecondsFiresInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &stepClock{plainClock: newPlainClock(time.Hour)}
-		s := mustOpen(t, memoryDir(t), small(Options{clock: c, NearEntries: 1024, MemtableEntries: 3000, keeperTick: time.Second}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: c, NearEntries: 1024, MemtableEntries: 3000, keeperTick: time.Second}))
 		q := mustQueue(t, s, "hot", 0)
 		const secs, each = 12, 600
 		due := time.Now().Add(time.Hour).Truncate(time.Second).UnixMilli()

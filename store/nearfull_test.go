@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // What is due next may fill the dispatcher's memory before its time has come, for
 // instance when the clock was set back. It then sleeps until that time.
 func TestDispatcherSleepsWhileItsMemoryIsFullOfWhatIsNotDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour), NearEntries: 1024, keeperTick: time.Hour}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), NearEntries: 1024, keeperTick: time.Hour}))
 		q := mustQueue(t, s, "a", 0)
 		base := time.Now().Add(10 * time.Second).Truncate(time.Second).Add(900 * time.Millisecond).UnixMilli()
 		const n = 600 // more than half of what is allowed

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // bodiesOf reads what PendingAfter yields.
@@ -43,7 +45,7 @@ func spread(t *testing.T, s *Store, q *Queue, n int) []string {
 }
 
 func TestPendingMessagesAreListedInTheOrderTheyFire(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	defer s.Close()
 	q := mustQueue(t, s, "t", 0)
 	want := spread(t, s, q, 10)
@@ -68,7 +70,7 @@ func TestPendingMessagesAreListedInTheOrderTheyFire(t *testing.T) {
 }
 
 func TestPendingMessagesAreCountedInRunsAndMemory(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	defer s.Close()
 	q := mustQueue(t, s, "t", 0)
 	base := (s.NowMs()/60_000 + 10) * 60_000
@@ -104,7 +106,7 @@ func flushAll(t *testing.T, s *Store) {
 
 func TestWhatHasFiredIsNotPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Second)}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Second)}))
 		q := mustQueue(t, s, "t", 0)
 		now := s.NowMs()
 		for i := range 10 {
@@ -125,7 +127,7 @@ func TestWhatHasFiredIsNotPending(t *testing.T) {
 }
 
 func TestWhatWasCancelledIsNeitherListedNorCounted(t *testing.T) {
-	dir, o := t.TempDir(), small(Options{})
+	dir, o := testutil.FastDir(t), small(Options{})
 	s := mustOpen(t, dir, o)
 	q := mustQueue(t, s, "t", 0)
 	at := s.NowMs() + time.Hour.Milliseconds()
@@ -159,7 +161,7 @@ func TestWhatWasCancelledIsNeitherListedNorCounted(t *testing.T) {
 func TestWhatIsPutAfterTheClockWasSetBackIsPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &stepClock{plainClock: newPlainClock(time.Second)}
-		s := mustOpen(t, t.TempDir(), small(Options{clock: c}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: c}))
 		q := mustQueue(t, s, "t", 0)
 		mustPut(t, s, q, s.NowMs()+1000, "fired")
 		time.Sleep(time.Minute)

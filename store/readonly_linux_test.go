@@ -10,10 +10,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 func TestLaneThatTurnedReadOnlyIsAnErrorOfTheStore(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{keeperTick: 10 * time.Millisecond, CheckpointEvery: 20 * time.Millisecond}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{keeperTick: 10 * time.Millisecond, CheckpointEvery: 20 * time.Millisecond}))
 	q := mustQueue(t, s, "a", 0)
 	mustPut(t, s, q, 0, "x")
 	// Close the descriptor under the lane's segment: the next write fails like a bad disk.

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 func TestRebuildMakesTheIndexAnewFromTheLog(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, small(Options{}))
 	q := mustQueue(t, s, "t", 0)
 	want := spread(t, s, q, 20)
@@ -58,7 +60,7 @@ func TestRebuildMakesTheIndexAnewFromTheLog(t *testing.T) {
 }
 
 func TestRebuildOfNoStoreMakesNone(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	_, err := Rebuild(dir, nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	left, err := os.ReadDir(dir)
@@ -67,7 +69,7 @@ func TestRebuildOfNoStoreMakesNone(t *testing.T) {
 }
 
 func TestMaintenanceDeletesNothingAndKeepsFileSizes(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	require.Zero(t, Maintenance(dir).SegmentSize)
 	s := mustOpen(t, dir, small(Options{}))
 	mustPut(t, s, mustQueue(t, s, "t", 0), 0, "m")

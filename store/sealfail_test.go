@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/internal/durable"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 // brokenFiles fails what is done to the files whose path contains a string.
@@ -41,7 +42,7 @@ func TestSegmentThatCannotBeSealedIsAnErrorOfTheStore(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			disk := &brokenFiles{cause: cause}
 			defer durable.Observe(disk)()
-			s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
+			s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
 			q := mustQueue(t, s, "a", 0)
 			mustPut(t, s, q, s.NowMs()+(20*time.Hour).Milliseconds(), "x")
 			lane := filepath.Join(logDir, "1") + string(filepath.Separator)

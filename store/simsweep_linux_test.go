@@ -62,7 +62,7 @@ func simSweepEvery(t *testing.T) int {
 		require.NoError(t, err)
 		return n
 	}
-	return 71
+	return 211
 }
 
 // TestCrashAtEveryOperationOnTheDisk ends the story at its k-th write, sync,

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 func TestMain(m *testing.M) {
@@ -105,7 +106,7 @@ func deliveries(t testing.TB, q *Queue) []Delivery {
 }
 
 func TestMessageWithoutFireTimeIsVisibleWhenPutReturns(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	q := mustQueue(t, s, "orders", 3)
 	r := mustPut(t, s, q, 0, "one")
 	require.EqualValues(t, 0, r.Slot)
@@ -117,7 +118,7 @@ func TestMessageWithoutFireTimeIsVisibleWhenPutReturns(t *testing.T) {
 
 func TestScheduledMessageIsNotVisibleBeforeItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
 		q := mustQueue(t, s, "orders", 0)
 		for _, delay := range []time.Duration{time.Millisecond, 999 * time.Millisecond, 3 * time.Second, 89 * time.Second, 3 * time.Hour, 30 * time.Hour, 365 * 24 * time.Hour} {
 			due := time.Now().Add(delay).UnixMilli()
@@ -136,7 +137,7 @@ func TestScheduledMessageIsNotVisibleBeforeItsTime(t *testing.T) {
 }
 
 func TestTooFarAheadIsRefusedAndStoresNothing(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	q := mustQueue(t, s, "orders", 0)
 	_, err := s.Put(context.Background(), &Message{Queue: q, FireMs: s.NowMs() + (367 * 24 * time.Hour).Milliseconds()})
 	require.ErrorIs(t, err, ErrTooFar)
@@ -146,7 +147,7 @@ func TestTooFarAheadIsRefusedAndStoresNothing(t *testing.T) {
 
 func TestOrderIsFireTimeThenArrivalAcrossLanes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
 		q := mustQueue(t, s, "orders", 0)
 		due := time.Now().Add(100 * time.Hour).UnixMilli()
 		var want []string
@@ -173,7 +174,7 @@ func TestOrderIsFireTimeThenArrivalAcrossLanes(t *testing.T) {
 
 func TestReopenKeepsWhatIsPendingAndWhatWasDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour})
 		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "orders", 0)
@@ -200,7 +201,7 @@ func TestReopenKeepsWhatIsPendingAndWhatWasDelivered(t *testing.T) {
 }
 
 func TestSecondProcessIsToldWhoHasTheStore(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	mustOpen(t, dir, small(Options{}))
 	_, err := Open(dir, small(Options{}))
 	var locked *LockedError
@@ -211,7 +212,7 @@ func TestSecondProcessIsToldWhoHasTheStore(t *testing.T) {
 
 func TestDeletedTopicTakesItsQueuesAndPendingMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour})
 		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "gone", 0)
@@ -235,7 +236,7 @@ func TestDeletedTopicTakesItsQueuesAndPendingMessages(t *testing.T) {
 
 func TestRetentionGivesSegmentsBackWhenAllInThemIsDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		s := mustOpen(t, dir, small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour}))
 		q := mustQueue(t, s, "orders", 0)
 		fill := func(fireMs int64) {
@@ -267,7 +268,7 @@ func TestRetentionGivesSegmentsBackWhenAllInThemIsDead(t *testing.T) {
 
 func TestHotSecondBeyondTheWheelIsStreamedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := mustOpen(t, t.TempDir(), small(Options{clock: newPlainClock(time.Hour), NearEntries: 1024}))
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), NearEntries: 1024}))
 		q := mustQueue(t, s, "hot", 0)
 		base := time.Now().Add(200 * time.Second).Truncate(time.Second).UnixMilli()
 		const n = 5000
@@ -287,7 +288,8 @@ func TestHotSecondBeyondTheWheelIsStreamedInOrder(t *testing.T) {
 }
 
 func TestOnlyOneFirePerMessageUnderLoadAndFlushes(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{MemtableEntries: 500, CheckpointEvery: 200 * time.Millisecond}))
+	t.Parallel()
+	s := mustOpen(t, testutil.FastDir(t), small(Options{MemtableEntries: 500, CheckpointEvery: 200 * time.Millisecond}))
 	q := mustQueue(t, s, "orders", 0)
 	const n = 3000
 	c := make(countdown, n)
@@ -328,7 +330,7 @@ func (c countdown) wait(t testing.TB, n int) {
 }
 
 func TestReadAtFindsTheRecordAndNothingOutsideTheLog(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), small(Options{}))
+	s := mustOpen(t, testutil.FastDir(t), small(Options{}))
 	q := mustQueue(t, s, "orders", 0)
 	r := mustPut(t, s, q, 0, "body")
 	v, err := s.ReadAt(r.Loc)
@@ -342,7 +344,7 @@ func TestReadAtFindsTheRecordAndNothingOutsideTheLog(t *testing.T) {
 }
 
 func TestDamagedManifestIsAnErrorThatNamesIt(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, small(Options{}))
 	for i := range int32(20) {
 		mustQueue(t, s, "orders", i)
@@ -359,7 +361,7 @@ func TestDamagedManifestIsAnErrorThatNamesIt(t *testing.T) {
 }
 
 func TestMissingManifestIsNotTakenForANewStore(t *testing.T) {
-	dir := t.TempDir()
+	dir := testutil.FastDir(t)
 	s := mustOpen(t, dir, small(Options{}))
 	mustPut(t, s, mustQueue(t, s, "orders", 0), 0, "x")
 	require.NoError(t, s.Close())
@@ -370,7 +372,7 @@ func TestMissingManifestIsNotTakenForANewStore(t *testing.T) {
 
 func TestDamagedRunIsRebuiltFromTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := testutil.FastDir(t)
 		o := small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Hour, horizon: 12 * time.Hour})
 		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "orders", 0)

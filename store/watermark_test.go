@@ -46,12 +46,13 @@ func TestDiskLevelCountsPercentAndFreeBytesAndHasSlack(t *testing.T) {
 }
 
 func TestBeyondTheLimitSendsAreRefusedAndDueMessagesFireUntilThereIsSpace(t *testing.T) {
+	t.Parallel()
 	var free atomic.Int64
 	free.Store(80)
 	o := small(Options{keeperTick: 5 * time.Millisecond, DiskFree: 50, diskSpace: func(string) (durable.Space, error) {
 		return durable.Space{Used: 100 - free.Load(), Free: free.Load()}, nil
 	}})
-	s := mustOpen(t, t.TempDir(), o)
+	s := mustOpen(t, testutil.FastDir(t), o)
 	q := mustQueue(t, s, "due", 0)
 	for i := range int64(20) {
 		mustPut(t, s, q, s.NowMs()+1500+i, "x")
