@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/duelog/duelog/commitlog"
@@ -86,11 +87,13 @@ func (r *recovery) openCancels() error {
 	o.Hooks = &cancelHooks{lane{s: s, id: cancelLane}}
 	visit := func(f commitlog.Frame) error { s.restoreCancels(&f); return nil }
 	var err error
-	s.cancelLog, _, err = commitlog.Open(filepath.Join(s.dir, cancelDir), r.st.laneSegments(cancelLane), 0, visit, o)
+	if s.cancelLog, _, err = commitlog.Open(filepath.Join(s.dir, cancelDir), r.st.laneSegments(cancelLane), 0, visit, o); err != nil {
+		return fmt.Errorf("open cancel log: %w", err)
+	}
 	for loc := range r.fired { // taken while the cancellation was written, and not revoked yet
 		delete(s.cancels.byLoc, loc)
 	}
-	return err
+	return nil
 }
 
 func (s *Store) restoreCancels(f *commitlog.Frame) {

@@ -43,3 +43,39 @@ func (s *Store) giveUpDamaged(err error) (bool, error) {
 	_, gerr := s.giveUpRuns(s.lanes[id], runs, bad.Run.Start)
 	return gerr == nil, gerr
 }
+
+// openIndex opens the runs of a lane and returns up to where they reach. A
+// damaged run is given up, with those behind it: the log has what they had, and
+// the scan that follows brings it back.
+func (r *recovery) openIndex(l *lane) (indexed int64, err error) {
+	runs, indexed := r.st.runs[l.id], r.st.indexed[l.id]
+	dir := filepath.Join(r.s.dir, indexDir, strconv.Itoa(int(l.id)))
+	o := &delayindex.Options{Lane: l.id, MemtableEntries: r.s.opts.MemtableEntries, Logger: r.s.log}
+	for {
+		l.index, err = delayindex.Open(dir, runs, indexed, o)
+		var bad *delayindex.CorruptionError
+		if !errors.As(err, &bad) {
+			return indexed, err
+		}
+		r.s.log.Error("delay index run is damaged; it is rebuilt from the commit log", "error", err)
+		if runs, err = r.s.giveUpRuns(l, runs, bad.Run.Start); err != nil {
+			return 0, err
+		}
+		indexed = bad.Run.Start
+	}
+}
+
+// giveUpRuns unregisters the runs that begin at start or later and returns the others.
+func (s *Store) giveUpRuns(l *lane, runs []delayindex.RunInfo, start int64) ([]delayindex.RunInfo, error) {
+	var e edit
+	var kept []delayindex.RunInfo
+	for _, ri := range runs {
+		if ri.Start < start {
+			kept = append(kept, ri)
+			continue
+		}
+		e.runGone(l.id, ri)
+	}
+	e.indexed(l.id, start)
+	return kept, s.catalog.commit(e)
+}

@@ -100,6 +100,46 @@ func fairness(b *testing.B, many, few int, quantum int64) {
 	b.ReportMetric(float64(many+few)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
 }
 
+// BenchmarkHeavyTopics has three topics of a million messages each and a hundred of a
+// fourth due in the same second: how late the worst of each was, and by how much of
+// its messages one heavy topic was ever ahead of another.
+func BenchmarkHeavyTopics(b *testing.B) {
+	const many, few = 1_000_000, 100
+	for b.Loop() {
+		b.StopTimer()
+		s := openIndexOnly(b, &Options{})
+		base := (s.NowMs()/1000 + 12) * 1000
+		inSecond := func(n int) func(int) int64 { return func(i int) int64 { return base + int64(i)*1000/int64(n) } }
+		heavy := []*Queue{mustQueue(b, s.Store, "a", 0), mustQueue(b, s.Store, "b", 0), mustQueue(b, s.Store, "c", 0)}
+		light := mustQueue(b, s.Store, "light", 0)
+		for _, q := range heavy {
+			s.add(q, many, inSecond(many))
+		}
+		s.add(light, few, inSecond(few))
+		time.Sleep(time.Until(time.UnixMilli(base)))
+		b.StartTimer()
+		apart := 0.0
+		for least := int64(0); least < many; time.Sleep(5 * time.Millisecond) {
+			most := int64(0)
+			least = many
+			for _, q := range heavy { // the first is read first, and is behind by a bit
+				least, most = min(least, q.Max()), max(most, q.Max())
+			}
+			apart = max(apart, float64(most-least)/many)
+		}
+		awaitMax(b, light, few)
+		b.StopTimer()
+		b.ReportMetric(100*apart, "apart-%")
+		b.ReportMetric(float64(worstLateness(b, light, inSecond(few))), "light-max-ms")
+		for i, q := range heavy {
+			b.ReportMetric(float64(worstLateness(b, q, inSecond(many))), string(rune('a'+i))+"-max-ms")
+		}
+		require.NoError(b, s.Close())
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(3*many+few)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+}
+
 // worstLateness is the longest time between a fire time and the start of the
 // batch with which the message became visible.
 func worstLateness(b *testing.B, q *Queue, fireMs func(slot int) int64) (worst int64) {

@@ -226,3 +226,58 @@ func requireAllOnceInOrder(t *testing.T, s *Store, total int) {
 	}
 	require.Len(t, seen, total)
 }
+
+// Topics that are heavy share one cursor, in fire time: in a backlog all of them are
+// equally late, whoever has how much, and what is light is not.
+func TestHeavyTopicsAreEquallyLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, few, rate = 4000, 20, 5000
+		c := &stepClock{plainClock: newPlainClock(50 * time.Millisecond)}
+		o := paced(rate)
+		o.clock = c
+		s := mustOpen(t, testutil.FastDir(t), o)
+		heavy := []*Queue{mustQueue(t, s, "a", 0), mustQueue(t, s, "b", 0), mustQueue(t, s, "c", 0)}
+		light := mustQueue(t, s, "light", 0)
+		base := s.NowMs() + 3*3600_000
+		var ms []Message
+		for _, q := range heavy { // one after the other: arrival does not count
+			for i := range int64(n) {
+				ms = append(ms, Message{Queue: q, FireMs: base + i*1000/n, Payload: []byte("x")})
+			}
+		}
+		for i := range int64(few) {
+			ms = append(ms, Message{Queue: light, FireMs: base + i*1000/few, Payload: []byte("y")})
+		}
+		putMany(t, s, ms)
+		c.step(6 * time.Hour)
+		for least, most := int64(0), int64(0); least < n; {
+			time.Sleep(10 * time.Millisecond)
+			synctest.Wait()
+			least, most = n, 0
+			for _, q := range heavy {
+				least, most = min(least, q.Max()), max(most, q.Max())
+			}
+			require.LessOrEqual(t, most-least, int64(2*o.FireBatch), "one heavy topic is ahead of another")
+			if most > n/2 {
+				require.EqualValues(t, few, light.Max(), "a light topic waits for heavy ones")
+			}
+		}
+		for _, q := range heavy {
+			requireInOrder(t, q, n)
+		}
+		require.NoError(t, s.Close())
+	})
+}
+
+// requireInOrder checks that a queue has n messages in the order of putting, which was
+// that of their fire times.
+func requireInOrder(t *testing.T, q *Queue, n int) {
+	t.Helper()
+	ds := make([]Delivery, n+1)
+	got, err := q.Read(0, ds)
+	require.NoError(t, err)
+	require.Equal(t, n, got)
+	for i := 1; i < n; i++ {
+		require.Less(t, ds[i-1].Loc, ds[i].Loc, "slot %d", i)
+	}
+}

@@ -38,8 +38,10 @@ func (r *recovery) openJournal() error {
 	o.Reserve = true
 	o.Hooks = &lane{s: s, id: journalLane}
 	var err error
-	s.journalLog, _, err = commitlog.Open(filepath.Join(s.dir, journalDir), r.st.laneSegments(journalLane), r.st.replay.journal, visit, o)
-	return err
+	if s.journalLog, _, err = commitlog.Open(filepath.Join(s.dir, journalDir), r.st.laneSegments(journalLane), r.st.replay.journal, visit, o); err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	return nil
 }
 
 // replayFirings puts the slots of the journal again.
