@@ -384,7 +384,7 @@ func TestClockThatJumpsDuringAnEvacuationMovesNothingThatIsDue(t *testing.T) {
 func TestHorizonWaitsForAMoveUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := handOptions()
-		o.horizon = 2 * time.Minute
+		o.horizon = 10 * time.Minute
 		s, q, want := ripen(t, testutil.FastDir(t), o, 800, 5*day, 9*day)
 		l := s.lanes[farLane]
 		ev, ok := s.compactor.begin(l, l.log.Segments()[0])
