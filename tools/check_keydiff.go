@@ -50,7 +50,7 @@ func (d *keyDiff) load(ctx context.Context, f *keyindex.RunFile) error {
 	for i := range f.Blocks() {
 		var err error
 		if block, err = f.Block(i, block[:0]); err != nil {
-			return d.k.damage(err, keysDelete)
+			return d.k.damage(err, d.k.c.keysPassed())
 		}
 		for j, e := range block {
 			if off := commitlog.Loc(e.Loc).Offset(); off >= d.lo && off < d.hi {

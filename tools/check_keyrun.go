@@ -17,12 +17,22 @@ import (
 	"github.com/duelog/duelog/store"
 )
 
-// What damage to the key index costs, and what to do.
-const (
-	keysLost   = "nothing: these messages are not found by key by the broker, everything else works"
-	keysNext   = "nothing; the next start gives the run up, and what is stored from then on is indexed as before; duelogctl find scans what it stood for"
-	keysDelete = "nothing; to be rid of it delete the file while the broker is stopped: the next start gives the run up. duelogctl find --scan finds everything"
-)
+// keysLost is what damage to the key index costs.
+const keysLost = "nothing: these messages are not found by key by the broker, everything else works"
+
+// keysGivenUp is what to do about a run that does not open.
+func (c *check) keysGivenUp() string {
+	return "nothing: the next start gives the run up, and duelogctl find scans what it stood for; to have it again " + c.keysAnew()
+}
+
+// keysPassed is what to do about a run of which a part is wrong.
+func (c *check) keysPassed() string {
+	return "nothing: lookups pass over it, and duelogctl find --scan finds everything; to have it again " + c.keysAnew()
+}
+
+func (c *check) keysAnew() string {
+	return fmt.Sprintf("stop the broker, then: duelogctl rebuild %s", c.dir)
+}
 
 // checkKeys reads the runs of the key index, several at a time.
 func (c *check) checkKeys(ctx context.Context) error {
@@ -69,7 +79,7 @@ func (c *check) keyGap(p *keyPiece) {
 	c.find(finding{
 		severity: severityNotice, check: "keys", file: filepath.Join(store.KeysDir, fmt.Sprint(p.lane)),
 		what: fmt.Sprintf("%d keys of messages from %v on, before offset %d, are in no run: they are older than the key index, or their run was given up", p.log.n, p.first, p.to),
-		lost: keysLost, next: "nothing: duelogctl find scans that part",
+		lost: keysLost, next: "nothing: duelogctl find scans that part; to have it " + c.keysAnew(),
 	})
 }
 
@@ -104,11 +114,11 @@ func (k *keyRunCheck) check(ctx context.Context) error {
 	k.p.unseen = joined(k.p.unseen)
 	f, err := keyindex.OpenRunFile(filepath.Join(k.c.dir, k.file))
 	if err != nil {
-		return k.damage(err, keysNext)
+		return k.damage(err, k.c.keysGivenUp())
 	}
 	defer f.Close()
 	if f.Info() != *k.p.run || f.Lane() != k.p.lane {
-		return k.damage(fmt.Errorf("%w: header is not that of the registered run", keyindex.ErrLayout), keysNext)
+		return k.damage(fmt.Errorf("%w: header is not that of the registered run", keyindex.ErrLayout), k.c.keysGivenUp())
 	}
 	k.c.totals.keyRuns.Add(1)
 	if err := k.read(ctx, f); err != nil || k.damaged {
@@ -133,7 +143,7 @@ func (k *keyRunCheck) read(ctx context.Context, f *keyindex.RunFile) error {
 		var err error
 		if block, err = f.Block(i, block[:0]); err != nil {
 			k.damaged = true
-			if err := k.damage(err, keysDelete); err != nil {
+			if err := k.damage(err, k.c.keysPassed()); err != nil {
 				return err
 			}
 			before = false
@@ -153,7 +163,7 @@ func (k *keyRunCheck) read(ctx context.Context, f *keyindex.RunFile) error {
 		}
 		if !ordered {
 			k.damaged = true
-			return k.damage(fmt.Errorf("%w: block %d has entries that are not in order or not of this run", keyindex.ErrLayout, i), keysDelete)
+			return k.damage(fmt.Errorf("%w: block %d has entries that are not in order or not of this run", keyindex.ErrLayout, i), k.c.keysPassed())
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -238,7 +248,7 @@ func (k *keyRunCheck) listed() bool {
 func (k *keyRunCheck) report() {
 	put := func(w *keyWrong, what string) {
 		if w.n > 0 && k.listed() {
-			k.c.find(finding{severity: severityDamaged, check: "keys", file: k.file, offset: w.at, what: fmt.Sprintf(what, w.n, commitlog.Loc(w.first.Loc)), lost: keysLost, next: keysDelete})
+			k.c.find(finding{severity: severityDamaged, check: "keys", file: k.file, offset: w.at, what: fmt.Sprintf(what, w.n, commitlog.Loc(w.first.Loc)), lost: keysLost, next: k.c.keysPassed()})
 		}
 	}
 	put(&k.wrong, "%d entries lead to no message with their key, the first of them to %v")

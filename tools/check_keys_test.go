@@ -156,3 +156,27 @@ func TestVerifyFindsNothingInAStoreWithHoles(t *testing.T) {
 	code, out, errs := run(t, "verify", dir, "-o", "csv", "--retention", "99999h", "--scheduled-retention", "99999h")
 	require.Equal(t, ExitOK, code, out+errs)
 }
+
+// What verify says to do about a damaged run makes it good.
+func TestARunOfTheKeyIndexIsMadeAnewAsVerifySays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := keyedStore(t, dir)
+	putKeyed(t, s, "M", 200)
+	require.NoError(t, s.Close())
+	m, err := store.ReadManifest(dir)
+	require.NoError(t, err)
+	flip(t, filepath.Join(dir, keyPath(1, m.KeyRuns[1][0])), 4200)
+	code, found := verdicts(t, dir)
+	require.Equal(t, ExitFindings, code)
+	require.Len(t, found, 1)
+	require.Contains(t, found[0]["next"], "duelogctl rebuild "+dir)
+
+	code, _, errs := runNow(t, "rebuild", dir)
+	require.Equal(t, ExitOK, code, errs)
+	code, found = verdicts(t, dir)
+	require.Equal(t, ExitOK, code, "%v", found)
+	code, out, errs := runNow(t, "find", "M0", dir, "-o", "csv")
+	require.Equal(t, ExitOK, code, errs)
+	require.Contains(t, out, ",index\n")
+}
