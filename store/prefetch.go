@@ -68,8 +68,8 @@ type prefetcher struct {
 	s       *Store
 	seconds chan []delayindex.Entry // prepared seconds
 	streams chan []delayindex.Entry // of streamed seconds, what may not be in memory
-	sec     int64
-	asked   atomic.Int64 // bytes of that second
+	sec     int64                   // the latest that was asked for
+	asked   atomic.Int64            // bytes, since it was asked for first
 }
 
 func newPrefetcher(s *Store) *prefetcher {
@@ -155,9 +155,10 @@ func (s *Store) hotFrom(lane uint8) int64 {
 	return 0
 }
 
-// ask asks for the bodies of entries of one second, in fire order.
+// ask asks for the bodies of entries of one second, in fire order. What comes of an
+// earlier second than the last, as from two streams at once, counts as of that.
 func (p *prefetcher) ask(es []delayindex.Entry) {
-	if sec := es[0].FireMs() / 1000; sec != p.sec {
+	if sec := es[0].FireMs() / 1000; sec > p.sec {
 		p.sec = sec
 		p.asked.Store(0)
 	}

@@ -23,3 +23,17 @@ func TestPrefetchGoesInTheOrderOfTheDiskWithNeighboursJoined(t *testing.T) {
 	require.Equal(t, []bodyRange{{0, 5000, 5100}, {1, 900_000, 900_100}}, planPrefetch(es, 1000, hotFrom), "the first entries that fit")
 	require.Empty(t, planPrefetch(es, 1<<20, func(uint8) int64 { return 0 }))
 }
+
+func TestPrefetchOfTwoSecondsAtOnceHasOneBound(t *testing.T) {
+	p := newPrefetcher(&Store{opts: Options{PrefetchBytes: 100}})
+	ask := func(sec int64) {
+		p.ask([]delayindex.Entry{{When: delayindex.MakeWhen(sec*1000, 0), Loc: uint64(commitlog.MakeLoc(99, 10))}})
+	}
+	ask(5)
+	p.asked.Store(60)
+	ask(4)
+	ask(5)
+	require.EqualValues(t, 40, p.left())
+	ask(6)
+	require.EqualValues(t, 100, p.left())
+}
