@@ -357,10 +357,7 @@ func (d *dispatcher) journal(now int64) error {
 	if len(d.firings) == 0 {
 		return nil
 	}
-	d.payload = d.payload[:0]
-	for i := range d.firings {
-		d.payload = appendFiring(d.payload, &d.firings[i])
-	}
+	d.payload = appendFirings(d.payload[:0], d.firings)
 	start := time.Now()
 	_, err := d.s.journalLog.AppendFrame(d.payload, len(d.firings), now)
 	d.s.metrics.journalSeconds.Observe(time.Since(start).Seconds())
@@ -374,7 +371,7 @@ func (d *dispatcher) journal(now int64) error {
 // paused tells whether firing waits for disk space. It is asked before slots are
 // given: one that is not journaled can neither be shown nor be taken back.
 func (d *dispatcher) paused(now int64) (bool, error) {
-	err := d.s.journalLog.Reserve(d.s.opts.FireBatch*journalEntrySize, now)
+	err := d.s.journalLog.Reserve(d.s.opts.FireBatch*maxFiringSize, now)
 	if !errors.Is(err, ErrDiskFull) {
 		return false, err
 	}

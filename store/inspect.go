@@ -17,19 +17,18 @@ import (
 // Names of what is in the directory of a store, for programs that look into it
 // without opening it.
 const (
-	ManifestName     = manifestName
-	LogDir           = logDir
-	IndexDir         = indexDir
-	KeysDir          = keysDir
-	SpareDir         = poolDir
-	JournalDir       = journalDir
-	ConsumeQueueDir  = queueDir
-	CancelDir        = cancelDir
-	CancelLane       = cancelLane
-	JournalLane      = journalLane
-	FarLane          = farLane
-	ColdLane         = coldLane
-	JournalEntrySize = journalEntrySize
+	ManifestName    = manifestName
+	LogDir          = logDir
+	IndexDir        = indexDir
+	KeysDir         = keysDir
+	SpareDir        = poolDir
+	JournalDir      = journalDir
+	ConsumeQueueDir = queueDir
+	CancelDir       = cancelDir
+	CancelLane      = cancelLane
+	JournalLane     = journalLane
+	FarLane         = farLane
+	ColdLane        = coldLane
 )
 
 // Manifest is what the MANIFEST of a store says at one moment.
@@ -176,6 +175,7 @@ func (st *catalogState) export() *Manifest {
 
 // Firing is one entry of the fire journal: the message at Loc got Slot in Queue.
 type Firing struct {
+	At        int // where it begins in the payload of its frame; EachFiring sets it
 	Loc       commitlog.Loc
 	Slot      int64
 	Queue     uint32 // id of the queue
@@ -186,8 +186,8 @@ type Firing struct {
 // EachFiring calls visit for each entry of a journal frame until it returns an
 // error. A frame that is no batch of firings is an error too.
 func EachFiring(f *commitlog.Frame, visit func(Firing) error) error {
-	return eachFiring(f, func(x firing) error {
-		return visit(Firing{Loc: x.loc, Slot: x.slot, Queue: x.queue, Size: x.size, Tag: x.tag, FiredMs: f.StoreMs})
+	return eachFiring(f, func(at int, x firing) error {
+		return visit(Firing{At: at, Loc: x.loc, Slot: x.slot, Queue: x.queue, Size: x.size, Tag: x.tag, FiredMs: f.StoreMs})
 	})
 }
 
@@ -256,9 +256,13 @@ func (m *Manifest) state() *catalogState {
 	return st
 }
 
-// AppendFiring appends f as an entry of a journal frame, whose store time is FiredMs.
-func AppendFiring(dst []byte, f *Firing) []byte {
-	return appendFiring(dst, &firing{loc: f.Loc, slot: f.Slot, queue: f.Queue, size: f.Size, tag: f.Tag})
+// AppendFirings appends the payload of a journal frame, whose store time is FiredMs.
+func AppendFirings(dst []byte, fs []Firing) []byte {
+	batch := make([]firing, len(fs))
+	for i, f := range fs {
+		batch[i] = firing{loc: f.Loc, slot: f.Slot, queue: f.Queue, size: f.Size, tag: f.Tag}
+	}
+	return appendFirings(dst, batch)
 }
 
 // EachCancel calls visit for each record of a frame of the cancel log, until it

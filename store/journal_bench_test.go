@@ -18,14 +18,14 @@ func BenchmarkJournal(b *testing.B) {
 				s := mustOpen(b, b.TempDir(), &Options{Flush: flush, CheckpointBytes: 1 << 40})
 				now := s.NowMs()
 				var payload []byte
-				b.SetBytes(int64(batch * journalEntrySize))
+				fs := make([]firing, batch)
+				for i := range fs {
+					fs[i] = firing{loc: commitlog.Loc(i << 20), slot: int64(i), queue: 1, size: 1024, tag: 7 << 24}
+				}
+				b.SetBytes(int64(batch * fixedFiringSize))
 				b.ReportAllocs()
 				for b.Loop() {
-					payload = payload[:0]
-					for i := range batch {
-						f := firing{loc: commitlog.Loc(i), slot: int64(i), queue: 1, size: 1024, tag: 7}
-						payload = appendFiring(payload, &f)
-					}
+					payload = appendFirings(payload[:0], fs)
 					_, err := s.journalLog.AppendFrame(payload, batch, now)
 					require.NoError(b, err)
 				}

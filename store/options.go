@@ -216,7 +216,7 @@ func (o *Options) Validate() error {
 	if o.FireBatch < 1 || o.FireBatch > 65535 {
 		return fmt.Errorf("FireBatch is %d: it must lie between 1 and 65535", o.FireBatch)
 	}
-	if int64(o.FireBatch)*journalEntrySize+4096 > o.JournalSegmentSize {
+	if int64(o.FireBatch)*maxFiringSize+4096 > o.JournalSegmentSize {
 		return fmt.Errorf("FireBatch %d does not fit a journal segment of %d bytes", o.FireBatch, o.JournalSegmentSize)
 	}
 	if o.MaxDelay < 0 || o.Retention < 0 || o.ScheduledRetention < 0 || o.RetentionBytes < 0 {

@@ -42,7 +42,7 @@ func Maintenance(dir string) *Options {
 		o.DelaySegmentSize = min(o.SegmentSize, DefaultDelaySegmentSize)
 	}
 	if o.JournalSegmentSize > 0 {
-		o.FireBatch = int(min((o.JournalSegmentSize-4096)/journalEntrySize, DefaultFireBatch))
+		o.FireBatch = int(min((o.JournalSegmentSize-4096)/maxFiringSize, DefaultFireBatch))
 	}
 	return o
 }

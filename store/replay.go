@@ -28,7 +28,7 @@ func (r *recovery) openJournal() error {
 	s := r.s
 	visit := func(f commitlog.Frame) error {
 		r.lastFiredMs = max(r.lastFiredMs, f.StoreMs)
-		return eachFiring(&f, func(x firing) error {
+		return eachFiring(&f, func(_ int, x firing) error {
 			r.fired[x.loc] = struct{}{}
 			r.put = append(r.put, putAgain{x, f.StoreMs})
 			return nil

@@ -161,9 +161,9 @@ func fixtureWith(t failer, dir string, more func(*fixture)) *fixture {
 
 // writeJournal writes the journal of the one firing: slot 1 of the queue.
 func (f *fixture) writeJournal(fired *commitlog.Record) {
-	b := store.AppendFiring(nil, &store.Firing{
+	b := store.AppendFirings(nil, []store.Firing{{
 		Loc: f.locs["FIRED"], Slot: 1, Queue: fixtureQueue, Size: uint32(len(fired.Payload)), Tag: fired.Tag,
-	})
+	}})
 	f.lanes[store.JournalLane] = commitlog.AppendRawFrame(nil, commitlog.MakeLoc(store.JournalLane, 0), fixtureStart+10_000, 1, b)
 	f.writeLane(store.JournalLane, 1, 0)
 }

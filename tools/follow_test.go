@@ -98,7 +98,7 @@ func TestFollowSeesEverythingOnceWhileTheStoreGoesOn(t *testing.T) {
 	defer s.Close()
 	q, err := s.Queue("orders", 0)
 	require.NoError(t, err)
-	const n = 4000
+	const n = 7000
 	f := newFixture(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()

@@ -251,13 +251,13 @@ func dumpFrame(d *dump, off int64, f *commitlog.Frame) {
 // dumpFirings prints a batch of the journal.
 func dumpFirings(d *dump, off int64, f *commitlog.Frame) {
 	d.put(off, "batch", "firings", 6, f.Records, "bytes", 8, len(f.Payload), "offset", 16, f.Loc.Offset(), "fired", 24, ms(f.StoreMs))
-	at := off + commitlog.FrameHeaderSize
+	off += commitlog.FrameHeaderSize
 	err := store.EachFiring(f, func(x store.Firing) error {
-		d.put(at, "firing", "loc", 0, x.Loc.String(), "slot", 8, x.Slot, "queue", 16, d.names.name(x.Queue), "size", 20, x.Size, "tag_hash", 24, x.Tag)
-		at += store.JournalEntrySize
+		// Its fields have no fixed places: all stand where it begins.
+		d.put(off+int64(x.At), "firing", "loc", 0, x.Loc.String(), "slot", 0, x.Slot, "queue", 0, d.names.name(x.Queue), "size", 0, x.Size, "tag_hash", 0, x.Tag)
 		return nil
 	})
 	if err != nil {
-		d.damage(at, int64(len(f.Payload)), err)
+		d.damage(off, int64(len(f.Payload)), err)
 	}
 }
