@@ -167,7 +167,8 @@ func TestViewSurvivesRemovalAndTheFileIsRecycledAfterwards(t *testing.T) {
 	require.Equal(t, "kept", string(v.Bytes()))
 	require.Zero(t, pool.Spares(4096))
 	v.Release()
-	require.Equal(t, 1, pool.Spares(4096))
+	// The goroutine that sealed the segment may still hold it.
+	require.Eventually(t, func() bool { return pool.Spares(4096) == 1 }, time.Minute, time.Millisecond)
 	require.Len(t, l.Segments(), 1)
 }
 
