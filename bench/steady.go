@@ -270,19 +270,26 @@ func count(steps []int64, since time.Duration) {
 // awaitCount waits until n messages have come: the clock must not move on before
 // they are read, or retention takes them.
 func (l *life) awaitCount(ctx context.Context, n int64) error {
-	since := time.Now()
-	for last := int64(-1); l.arrived() < n; {
-		if got := l.arrived(); got != last {
-			last, since = got, time.Now()
-		}
-		if time.Since(since) > l.opts.Stall {
-			return l.verdictOf(n)
+	var idle stillness
+	for l.arrived() < n {
+		if idle.look(l.arrived(), time.Now()) > l.opts.Stall {
+			return errors.Join(l.verdictOf(n), l.cause(ctx))
 		}
 		if err := pause(ctx, 50*time.Microsecond); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// cause asks the system why nothing comes.
+func (l *life) cause(ctx context.Context) error {
+	st, ok := l.sys.(Statser)
+	if !ok {
+		return nil
+	}
+	_, err := st.Stats(ctx)
+	return err
 }
 
 // arrived counts what came, good or bad.

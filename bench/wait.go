@@ -8,12 +8,35 @@ import (
 
 const pollEvery = 5 * time.Millisecond
 
+// stillness measures for how long a count stood still. A look that comes late counts
+// for longestLook: this process, or all of the machine, did not run meanwhile, and that
+// is nobody's stall.
+type stillness struct {
+	last   int64
+	looked time.Time
+	still  time.Duration
+}
+
+const longestLook = 250 * time.Millisecond
+
+// look returns for how long count n has stood.
+func (s *stillness) look(n int64, now time.Time) time.Duration {
+	if n != s.last || s.looked.IsZero() {
+		s.last, s.still = n, 0
+	} else {
+		s.still += min(now.Sub(s.looked), longestLook)
+	}
+	s.looked = now
+	return s.still
+}
+
 // await looks at done until it says so. It fails when count does not move for
 // Options.Stall; before notBefore it may stand still.
 func (s *stage) await(ctx context.Context, phase string, total int64, notBefore time.Time, done func() bool, count func() int64) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	last, moved, shown := count(), time.Now(), time.Time{}
+	var idle stillness
+	shown := time.Time{}
 	for !done() {
 		select {
 		case <-ctx.Done():
@@ -21,10 +44,10 @@ func (s *stage) await(ctx context.Context, phase string, total int64, notBefore 
 		case <-tick.C:
 		}
 		now, n := time.Now(), count()
-		if n != last || now.Before(notBefore) {
-			last, moved = n, now
+		if now.Before(notBefore) {
+			idle = stillness{}
 		}
-		if now.Sub(moved) > s.opts.Stall {
+		if idle.look(n, now) > s.opts.Stall {
 			return fmt.Errorf("%w: %s stands at %d of %d for %s", ErrStalled, phase, n, total, s.opts.Stall)
 		}
 		if now.Sub(shown) > 100*time.Millisecond {

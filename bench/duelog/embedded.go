@@ -24,7 +24,17 @@ type Embedded struct {
 	store     *store.Store
 	queues    []*store.Queue
 	positions map[string][]int64
-	mu        sync.Mutex // guards positions
+	unread    error      // the first message that a subscriber could not read
+	mu        sync.Mutex // guards positions and unread
+}
+
+// cannotRead notes why a subscriber ends.
+func (e *Embedded) cannotRead(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.unread == nil {
+		e.unread = err
+	}
 }
 
 // Name implements bench.System.
@@ -82,6 +92,11 @@ func (e *Embedded) PIDs() []int { return nil }
 
 // Stats implements bench.Statser.
 func (e *Embedded) Stats(context.Context) (bench.Stats, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.unread != nil {
+		return bench.Stats{}, e.unread
+	}
 	st := e.store.Stats()
 	out := bench.Stats{Pending: st.Pending}
 	for _, n := range st.StoredBytes {

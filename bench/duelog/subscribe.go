@@ -2,9 +2,12 @@ package duelog
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/store"
 )
 
@@ -35,7 +38,7 @@ func (e *Embedded) SubscribeGroup(_ context.Context, group string, deliver func(
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for i, q := range e.queues {
-		r := &queueReader{store: e.store, queue: q, next: &positions[i], deliver: deliver}
+		r := &queueReader{store: e.store, queue: q, next: &positions[i], deliver: deliver, failed: e.cannotRead}
 		wg.Go(func() { r.run(ctx) })
 	}
 	return func() { cancel(); wg.Wait() }, nil
@@ -47,6 +50,7 @@ type queueReader struct {
 	queue   *store.Queue
 	next    *int64 // slot; outlives the reader
 	deliver func([]byte, time.Time)
+	failed  func(error)
 	buf     [256]store.Delivery
 }
 
@@ -67,12 +71,20 @@ func (r *queueReader) run(ctx context.Context) {
 	}
 }
 
+// end ends the reader, which is told of unless the store is being closed.
+func (r *queueReader) end(ctx context.Context, err error) bool {
+	if ctx.Err() == nil && !errors.Is(err, store.ErrClosed) && !errors.Is(err, commitlog.ErrClosed) {
+		r.failed(err)
+	}
+	return false
+}
+
 // read hands over one batch. A store that cannot read ends it: what does not
 // come any more is missed by who counts.
 func (r *queueReader) read(ctx context.Context) bool {
 	n, err := r.queue.Read(*r.next, r.buf[:])
 	if err != nil {
-		return false
+		return r.end(ctx, fmt.Errorf("read slot %d of a queue: %w", *r.next, err))
 	}
 	for i := range r.buf[:n] {
 		d := &r.buf[i]
@@ -82,7 +94,7 @@ func (r *queueReader) read(ctx context.Context) bool {
 		if !d.Void {
 			v, err := r.store.Read(d.Loc, d.Size)
 			if err != nil {
-				return false
+				return r.end(ctx, fmt.Errorf("read the message of slot %d: %w", d.Slot, err))
 			}
 			r.deliver(v.Bytes(), time.Now())
 			v.Release()
