@@ -47,7 +47,7 @@ func (x *Index) Flush() (ri RunInfo, wrote bool, err error) {
 	}
 	h := header{RunInfo: ri, lane: x.opts.Lane, createdMs: x.now().UnixMilli()}
 	size := RunInfo{Count: int64(view.n)}.Bytes()
-	if err := writeRun(x.runPath(ri), &h, &sliceSource{rest: view.sorted()}, size); err != nil {
+	if err := writeRun(x.runPath(ri), &h, newMemSource(&view), size); err != nil {
 		return ri, false, err
 	}
 	return h.RunInfo, true, nil

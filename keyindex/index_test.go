@@ -58,8 +58,36 @@ func TestSortIsByHashThenLocWhateverTheHashes(t *testing.T) {
 	} {
 		want := slices.Clone(es)
 		slices.SortFunc(want, compare)
-		require.Equal(t, want, sortEntries(es, make([]Entry, len(es))), name)
+		require.Equal(t, want, sortEntries(es, make([]Entry, len(es)), 0), name)
 	}
+}
+
+func TestAMemtableIsReadInOrderWindowByWindow(t *testing.T) {
+	for name, es := range map[string][]Entry{
+		"spread":            makeEntries(5*windowEntries/2, 0, 0),
+		"one hash":          makeEntries(windowEntries, 0, 1),
+		"chosen to collide": lowBits(windowEntries),
+		"one window":        makeEntries(windowEntries-1, 0, 0),
+		"a window less":     withoutWindow(makeEntries(5*windowEntries/2, 0, 0)),
+	} {
+		m := newMemtable(0)
+		m.add(es, endOf(es))
+		view := m.acquire()
+		got, src := make([]Entry, len(es)+1), newMemSource(&view)
+		n, err := src.next(got)
+		require.NoError(t, err)
+		slices.SortFunc(es, compare)
+		require.True(t, slices.Equal(es, got[:n]), name)
+	}
+}
+
+// withoutWindow leaves only hashes in the first eighth of each half of all.
+func withoutWindow(es []Entry) []Entry {
+	for i := range es {
+		es[i].Hash &= 1<<61 - 1
+		es[i].Hash |= uint64(i%2) << 63
+	}
+	return es
 }
 
 // lowBits returns hashes that differ only where the digits do not look.

@@ -120,12 +120,3 @@ func (v *memView) find(hash uint64, visit func(loc uint64) bool) (more bool) {
 func (v *memView) chunk(i int) []Entry {
 	return v.chunks[i].entries[:min(chunkLen, v.n-i*chunkLen)]
 }
-
-// sorted returns a copy of the entries in (hash, loc) order.
-func (v *memView) sorted() []Entry {
-	es := make([]Entry, 0, v.n)
-	for i := range v.chunks {
-		es = append(es, v.chunk(i)...)
-	}
-	return sortEntries(es, make([]Entry, len(es)))
-}

@@ -14,15 +14,6 @@ type source interface {
 	next(dst []Entry) (int, error)
 }
 
-// sliceSource yields sorted entries from memory.
-type sliceSource struct{ rest []Entry }
-
-func (s *sliceSource) next(dst []Entry) (int, error) {
-	n := copy(dst, s.rest)
-	s.rest = s.rest[n:]
-	return n, nil
-}
-
 // writeRun makes the file of a run at path, durable and published, and fills in
 // h.Count. Without an entry there is no file. size is reserved first.
 func writeRun(path string, h *header, src source, size int64) error {

@@ -17,25 +17,25 @@ const (
 	yieldEvery = 64 << 10
 )
 
-// sortEntries sorts es by (hash, loc) and returns them, in es or in scratch, which
-// is as long. Entries of one hash are expected in the order of their locs; others
-// only take longer.
+// sortEntries sorts es, whose hashes agree in so many upper bits, by (hash, loc)
+// and returns them, in es or in scratch, which is as long. Entries of one hash are
+// expected in the order of their locs; others only take longer.
 //
-// Hashes are spread evenly, so two passes over their upper 22 bits leave groups of
+// Hashes are spread evenly, so a pass or two over the next 11 bits leave groups of
 // an entry or a few. Hashes that somebody has chosen may leave large groups, which
 // are then sorted by comparing.
-func sortEntries(es, scratch []Entry) []Entry {
+func sortEntries(es, scratch []Entry, agree uint) []Entry {
 	if len(es) < fewEntries {
 		slices.SortFunc(es, compare)
 		return es
 	}
-	passes := 1
+	passes := uint(1)
 	if bits.Len(uint(len(es))) > digitBits+2 {
 		passes = 2
 	}
-	shift := uint(64 - passes*digitBits)
+	shift := 64 - agree - passes*digitBits
 	for p := range passes {
-		sortDigit(scratch, es, shift+uint(p)*digitBits)
+		sortDigit(scratch, es, shift+p*digitBits)
 		es, scratch = scratch, es
 	}
 	sortGroups(es, shift)
