@@ -243,7 +243,7 @@ func coldID(body []byte) (int64, error) {
 			}
 		}
 	}
-	return 0, &VerdictError{Verdict{Altered: 1}}
+	return 0, &VerdictError{Verdict: Verdict{Altered: 1}}
 }
 
 // coldCPU is the CPU time of this process so far.

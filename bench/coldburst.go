@@ -79,7 +79,7 @@ func (b *coldBursts) run(ctx context.Context) error {
 		return err
 	}
 	if b.hot.Load() != n || b.cold.Load() != b.Burst*int64(b.Rounds) {
-		return &VerdictError{Verdict{Lost: n + b.Burst*int64(b.Rounds) - b.hot.Load() - b.cold.Load()}}
+		return &VerdictError{Verdict: Verdict{Lost: n + b.Burst*int64(b.Rounds) - b.hot.Load() - b.cold.Load()}}
 	}
 	return nil
 }

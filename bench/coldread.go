@@ -67,7 +67,7 @@ func (x *coldRun) findPlaces(ctx context.Context) error {
 		x.places = append(x.places, coldPlace{m.Loc, m.Size, m.Key, i, b.Offset, b.Stored})
 	}
 	if want := int(x.N + x.Burst*int64(x.Rounds)); len(x.places) != want {
-		return &VerdictError{Verdict{Lost: int64(want - len(x.places))}}
+		return &VerdictError{Verdict: Verdict{Lost: int64(want - len(x.places))}}
 	}
 	slices.SortFunc(x.places, func(a, b coldPlace) int { return int(int64(a.loc) - int64(b.loc)) })
 	return ctx.Err()
@@ -200,7 +200,7 @@ func (x *coldRun) readMessages(places []coldPlace, readers int) error {
 			defer v.Release()
 			id, err := coldID(v.Bytes())
 			if err == nil && uint32(id) != p.id {
-				err = &VerdictError{Verdict{Altered: 1}}
+				err = &VerdictError{Verdict: Verdict{Altered: 1}}
 			}
 			return err
 		}

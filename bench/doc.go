@@ -36,8 +36,9 @@
 // Every body carries its series, id, due time and a checksum. A ledger holds what
 // comes against what was acknowledged. A message that was lost, came twice, came
 // before its time or was altered fails the run with a *VerdictError, and the
-// result then has those counts and no other figure. Scheduled messages that stay
-// pending are counted by the system itself where it can.
+// result then has those counts and no other figure. The error names the first of the
+// lost, and a system that can look for them (Finder) says where they are. Scheduled
+// messages that stay pending are counted by the system itself where it can.
 //
 // # What the figures mean
 //

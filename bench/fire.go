@@ -75,7 +75,7 @@ func (w *Fire) run(ctx context.Context, s *stage) error {
 		return err
 	}
 	iv := m.since(before)
-	if err := s.verdict(book); err != nil {
+	if err := s.verdict(ctx, book); err != nil {
 		return err
 	}
 	iv.addTo(&s.result, w.N)

@@ -169,7 +169,7 @@ func (s *stage) soon(ctx context.Context, f Flow, n int64, size int, lead time.D
 	if err := s.awaitDelivery(ctx, book, first.Add(within)); err != nil {
 		return err
 	}
-	return s.verdict(book)
+	return s.verdict(ctx, book)
 }
 
 // retained weighs what is left of fired messages after their retention.

@@ -232,7 +232,7 @@ func (x *indexRun) fire(ctx context.Context) error {
 	x.result.Metrics["fire_per_s"] = float64(count) / time.Since(begin).Seconds()
 	x.result.Metrics["fire_cpu_ns"] = float64((x.cpu() - cpu).Nanoseconds()) / float64(count)
 	if count != x.N || sum != x.sum || disorder > 0 {
-		return &VerdictError{Verdict{Lost: x.N - count, Early: disorder, Altered: changed(sum != x.sum)}}
+		return &VerdictError{Verdict: Verdict{Lost: x.N - count, Early: disorder, Altered: changed(sum != x.sum)}}
 	}
 	return nil
 }

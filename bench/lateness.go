@@ -73,7 +73,7 @@ func (w *Lateness) run(ctx context.Context, s *stage) error {
 		return err
 	}
 	iv := m.since(before)
-	if err := s.verdict(book); err != nil {
+	if err := s.verdict(ctx, book); err != nil {
 		return err
 	}
 	iv.addTo(&s.result, w.n())

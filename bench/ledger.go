@@ -99,13 +99,37 @@ func (l *ledger) check(delivered bool) error {
 		Duplicates: l.verdict.duplicates.Load(), Altered: l.verdict.altered.Load(),
 		Unacknowledged: l.n - l.verdict.acked.Load() - l.verdict.refused.Load(),
 	}
+	var missing []Missing
 	if delivered {
 		v.Lost = l.acked.without(l.came)
+		missing = l.missing(func(id uint64) (Missing, bool) { return Missing{ID: l.base + id}, true })
 	}
 	if v == (Verdict{}) {
 		return nil
 	}
-	return &VerdictError{v}
+	return &VerdictError{Verdict: v, Missing: missing}
+}
+
+// missing describes the first of the messages that were acknowledged and did not come,
+// of those that describe knows.
+func (l *ledger) missing(describe func(id uint64) (Missing, bool)) (out []Missing) {
+	for i := range l.acked {
+		for left := l.acked[i].Load() &^ l.came[i].Load(); left != 0; left &= left - 1 {
+			if m, ok := describe(uint64(i*64 + bits.TrailingZeros64(left))); ok {
+				out = append(out, m)
+			}
+			if len(out) == namedMissing {
+				return out
+			}
+		}
+	}
+	return out
+}
+
+// wrote reports whether body is that of the message that was published as id.
+func (l *ledger) wrote(id uint64, body []byte) bool {
+	lab, err := parseBody(body, l.size)
+	return err == nil && lab.series == l.series && l.base+lab.id == id
 }
 
 // Verdict counts what must not happen.
@@ -130,11 +154,14 @@ func (v *Verdict) add(o Verdict) {
 
 // VerdictError fails a run whose system did not keep what it promises. A run that
 // failed has no figures.
-type VerdictError struct{ Verdict }
+type VerdictError struct {
+	Verdict
+	Missing []Missing // the first of those that are lost, as far as they are known
+}
 
 func (e *VerdictError) Error() string {
 	return fmt.Sprintf("messages lost %d, duplicate %d, early %d, altered %d, refused %d, not acknowledged %d",
-		e.Lost, e.Duplicates, e.Early, e.Altered, e.Refused, e.Unacknowledged)
+		e.Lost, e.Duplicates, e.Early, e.Altered, e.Refused, e.Unacknowledged) + describeMissing(e.Missing)
 }
 
 // bitset is a set of ids.

@@ -78,7 +78,7 @@ func (w *Mixed) run(ctx context.Context, s *stage) error {
 	}
 	iv := m.since(before)
 	slow.release()
-	if err := w.verdict(s, plain, hot, slow); err != nil {
+	if err := w.verdict(ctx, s, plain, hot, slow); err != nil {
 		return err
 	}
 	iv.addTo(&s.result, w.Hot+w.ordinary())
@@ -117,15 +117,15 @@ func (w *Mixed) traffic(ctx context.Context, s *stage, plain, hot *ledger, first
 	return err
 }
 
-func (w *Mixed) verdict(s *stage, plain, hot *ledger, slow *slowGroup) error {
-	if err := s.verdict(plain); err != nil {
+func (w *Mixed) verdict(ctx context.Context, s *stage, plain, hot *ledger, slow *slowGroup) error {
+	if err := s.verdict(ctx, plain); err != nil {
 		return err
 	}
-	if err := s.verdict(hot); err != nil {
+	if err := s.verdict(ctx, hot); err != nil {
 		return err
 	}
 	if n := slow.altered.Load(); n > 0 {
-		return &VerdictError{Verdict{Altered: n}}
+		return &VerdictError{Verdict: Verdict{Altered: n}}
 	}
 	if w.Slow > 0 {
 		s.result.Metrics["slow_delivered"] = float64(slow.slowly.Load())

@@ -78,7 +78,7 @@ func (w *Recover) run(ctx context.Context, s *stage) error {
 	if err := s.awaitDelivery(ctx, soon, first.Add(time.Second)); err != nil {
 		return err
 	}
-	if err := s.afterCrash(s.verdict(soon)); err != nil {
+	if err := s.afterCrash(s.verdict(ctx, soon)); err != nil {
 		return err
 	}
 	if err := s.checkPending(ctx, w.N); err != nil {
@@ -99,12 +99,11 @@ func (s *stage) afterCrash(err error) error {
 		return err
 	}
 	s.again = bad.Duplicates
-	rest := bad.Verdict
-	rest.Duplicates = 0
-	if rest == (Verdict{}) {
+	bad.Duplicates = 0
+	if bad.Verdict == (Verdict{}) {
 		return nil
 	}
-	return &VerdictError{rest}
+	return bad
 }
 
 // crash kills and restarts the system; it returns how long it took until it

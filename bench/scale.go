@@ -118,7 +118,7 @@ func (w *Scale) burst(ctx context.Context, s *stage) error {
 	if err := s.awaitDelivery(ctx, book, first.Add(time.Second)); err != nil {
 		return err
 	}
-	if err := s.verdict(book); err != nil {
+	if err := s.verdict(ctx, book); err != nil {
 		return err
 	}
 	s.addDelivered(book, first)

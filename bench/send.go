@@ -124,7 +124,7 @@ func (s *stage) verifySent(ctx context.Context, book *ledger, mix Mix) error {
 		if err := s.awaitDelivery(ctx, book, time.Now()); err != nil {
 			return err
 		}
-		return s.verdict(book)
+		return s.verdict(ctx, book)
 	}
 	if err := book.check(false); err != nil {
 		return err
@@ -133,16 +133,17 @@ func (s *stage) verifySent(ctx context.Context, book *ledger, mix Mix) error {
 }
 
 // verdict is that of book and of everything else that came.
-func (s *stage) verdict(book *ledger) error {
+func (s *stage) verdict(ctx context.Context, book *ledger) error {
 	err := book.check(true)
 	if altered := s.inbox.altered.Load(); altered > 0 {
-		v := Verdict{Altered: altered}
+		all := &VerdictError{Verdict: Verdict{Altered: altered}}
 		if bad, ok := err.(*VerdictError); ok {
-			v.add(bad.Verdict)
+			all.add(bad.Verdict)
+			all.Missing = bad.Missing
 		}
-		return &VerdictError{v}
+		err = all
 	}
-	return err
+	return s.findMissing(ctx, err, book.wrote)
 }
 
 // countLag is how long a system's count may lag behind what it acknowledged: some
@@ -173,9 +174,9 @@ func (s *stage) checkPending(ctx context.Context, want int64) error {
 		}
 	}
 	if got.Pending < want {
-		return fmt.Errorf("it counts %d pending messages instead of %d: %w", got.Pending, want, &VerdictError{Verdict{Lost: want - got.Pending}})
+		return fmt.Errorf("it counts %d pending messages instead of %d: %w", got.Pending, want, &VerdictError{Verdict: Verdict{Lost: want - got.Pending}})
 	}
-	return fmt.Errorf("it counts %d pending messages instead of %d: %w", got.Pending, want, &VerdictError{Verdict{Duplicates: got.Pending - want}})
+	return fmt.Errorf("it counts %d pending messages instead of %d: %w", got.Pending, want, &VerdictError{Verdict: Verdict{Duplicates: got.Pending - want}})
 }
 
 const warmUpMessages = 2000

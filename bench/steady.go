@@ -272,7 +272,7 @@ func (l *life) awaitCount(ctx context.Context, n int64) error {
 	var idle stillness
 	for l.arrived() < n {
 		if idle.look(l.arrived(), time.Now()) > l.opts.Stall {
-			return errors.Join(l.verdictOf(n), l.cause(ctx))
+			return l.stalled(ctx, n)
 		}
 		if err := pause(ctx, 50*time.Microsecond); err != nil {
 			return err
@@ -281,14 +281,21 @@ func (l *life) awaitCount(ctx context.Context, n int64) error {
 	return nil
 }
 
-// cause asks the system why nothing comes.
-func (l *life) cause(ctx context.Context) error {
-	st, ok := l.sys.(Statser)
-	if !ok {
-		return nil
+// stalled fails a run in which fewer than n messages came, and asks the system why.
+func (l *life) stalled(ctx context.Context, n int64) error {
+	err := l.findMissing(ctx, l.verdictOf(n), l.wrote)
+	if st, ok := l.sys.(Statser); ok {
+		if _, cause := st.Stats(ctx); cause != nil {
+			return fmt.Errorf("%w; %w", err, cause)
+		}
 	}
-	_, err := st.Stats(ctx)
 	return err
+}
+
+// wrote reports whether body is that of message id.
+func (l *life) wrote(id uint64, body []byte) bool {
+	got, err := parseJSONBody(body, nil)
+	return err == nil && got == id
 }
 
 // arrived counts what came, good or bad.
@@ -311,12 +318,16 @@ func (l *life) deliver(body []byte, _ time.Time) {
 }
 
 // verdictOf fails a run in which fewer than n messages came.
-func (l *life) verdictOf(n int64) error {
+func (l *life) verdictOf(n int64) *VerdictError {
 	v := Verdict{
 		Lost: n - l.arrived(), Refused: l.book.verdict.refused.Load(), Early: l.book.verdict.early.Load(),
 		Duplicates: l.book.verdict.duplicates.Load(), Altered: l.book.verdict.altered.Load(),
 	}
-	return &VerdictError{v}
+	now := time.Unix(0, l.nowNs.Load())
+	return &VerdictError{Verdict: v, Missing: l.book.missing(func(id uint64) (Missing, bool) {
+		due := l.dueOf(id, l.stepOf(id))
+		return Missing{ID: id, Due: due}, !due.After(now)
+	})}
 }
 
 // verdict checks everything that was sent: what was due has come, the rest waits.

@@ -19,6 +19,7 @@ type simulated struct {
 
 	lag     time.Duration // from being due to the hand-over
 	loses   int64         // which of the messages that are due is lost; 0: none
+	lost    fakeMessage   // that one
 	due     int64         // how many were due
 	now     time.Time     // by the clock of the simulation
 	waiting []fakeMessage
@@ -67,12 +68,21 @@ func (f *simulated) Advance(_ context.Context, to time.Time) error {
 			later = append(later, m)
 			continue
 		}
-		if f.due++; f.due != f.loses {
-			f.visible <- m
+		if f.due++; f.due == f.loses {
+			f.lost = m
+			continue
 		}
+		f.visible <- m
 	}
 	f.waiting = later
 	return nil
+}
+
+func (f *simulated) Find(_ context.Context, _ uint64, _ time.Time, is func([]byte) bool) string {
+	if is(f.lost.body) {
+		return "under the table"
+	}
+	return ""
 }
 
 func (f *simulated) Weigh(context.Context) (int64, map[string]int64, error) {
@@ -108,6 +118,15 @@ func TestSteadyFindsALostMessageInTheStepInWhichItWasDue(t *testing.T) {
 			require.ErrorAs(t, err, &bad)
 			require.Equal(t, Verdict{Lost: 1}, bad.Verdict)
 			require.Less(t, f.due, n+10, "it did not go on for long")
+			id, err := parseJSONBody(f.lost.body, nil)
+			require.NoError(t, err)
+			require.Len(t, bad.Missing, 1)
+			require.Equal(t, id, bad.Missing[0].ID)
+			require.Equal(t, "under the table", bad.Missing[0].Where)
+			if !f.lost.due.IsZero() {
+				require.True(t, f.lost.due.Equal(bad.Missing[0].Due))
+			}
+			require.ErrorContains(t, bad, "first of the lost: "+bad.Missing[0].String())
 		})
 	}
 }

@@ -128,6 +128,16 @@ type Statser interface {
 	Stats(ctx context.Context) (Stats, error)
 }
 
+// Finder is a System that can look for a message: a run that misses some asks it about
+// the first of them, since a system that lost a message, one that holds it back and a
+// subscriber that does not read it look alike.
+type Finder interface {
+	// Find says in a line, for people, where the message is that was published as id.
+	// due is zero if the message was ordinary or its time is not known; is tells it by its
+	// body. A ctx that ends may leave the answer open.
+	Find(ctx context.Context, id uint64, due time.Time, is func(body []byte) bool) string
+}
+
 // Simulator is a System that lives by a clock which the harness moves: through years
 // in seconds.
 type Simulator interface {

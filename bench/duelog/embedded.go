@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/duelog/duelog/bench"
@@ -23,9 +24,9 @@ type Embedded struct {
 	dir       string
 	store     *store.Store
 	queues    []*store.Queue
-	positions map[string][]int64
-	unread    error      // the first message that a subscriber could not read
-	mu        sync.Mutex // guards positions and unread
+	positions map[string][]atomic.Int64 // by group: the slot of each queue that is read next
+	unread    error                     // the first message that a subscriber could not read
+	mu        sync.Mutex                // guards positions and unread
 }
 
 // cannotRead notes why a subscriber ends.
@@ -43,7 +44,7 @@ func (e *Embedded) Name() string { return e.name }
 // Start implements bench.System.
 func (e *Embedded) Start(_ context.Context, dir string) error {
 	e.dir = dir
-	e.positions = map[string][]int64{}
+	e.positions = map[string][]atomic.Int64{}
 	return e.open()
 }
 
@@ -141,9 +142,12 @@ type putter struct {
 	puts  sync.WaitGroup
 }
 
+// queueOf spreads the messages over the queues.
+func queueOf(id uint64) int { return int((id ^ id>>3) % queues) }
+
 // Publish implements bench.Publisher.
 func (p *putter) Publish(id uint64, due time.Time, body []byte) error {
-	m := store.Message{Queue: p.e.queues[(id^id>>3)%queues], Payload: body}
+	m := store.Message{Queue: p.e.queues[queueOf(id)], Payload: body}
 	if !due.IsZero() {
 		m.FireMs = due.UnixMilli()
 	}

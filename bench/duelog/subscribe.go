@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/duelog/duelog/commitlog"
@@ -31,7 +32,7 @@ func (e *Embedded) SubscribeGroup(_ context.Context, group string, deliver func(
 	e.mu.Lock()
 	positions, ok := e.positions[group]
 	if !ok {
-		positions = make([]int64, queues)
+		positions = make([]atomic.Int64, queues)
 		e.positions[group] = positions
 	}
 	e.mu.Unlock()
@@ -48,7 +49,7 @@ func (e *Embedded) SubscribeGroup(_ context.Context, group string, deliver func(
 type queueReader struct {
 	store   *store.Store
 	queue   *store.Queue
-	next    *int64 // slot; outlives the reader
+	next    *atomic.Int64 // slot; outlives the reader
 	deliver func([]byte, time.Time)
 	failed  func(error)
 	buf     [256]store.Delivery
@@ -58,7 +59,7 @@ func (r *queueReader) run(ctx context.Context) {
 	woken := make(wake, 1)
 	defer r.queue.Unwatch(woken)
 	for ctx.Err() == nil {
-		if r.queue.Watch(*r.next, woken) {
+		if r.queue.Watch(r.next.Load(), woken) {
 			select {
 			case <-ctx.Done():
 				return
@@ -82,9 +83,9 @@ func (r *queueReader) end(ctx context.Context, err error) bool {
 // read hands over one batch. A store that cannot read ends it: what does not
 // come any more is missed by who counts.
 func (r *queueReader) read(ctx context.Context) bool {
-	n, err := r.queue.Read(*r.next, r.buf[:])
+	n, err := r.queue.Read(r.next.Load(), r.buf[:])
 	if err != nil {
-		return r.end(ctx, fmt.Errorf("read slot %d of a queue: %w", *r.next, err))
+		return r.end(ctx, fmt.Errorf("read slot %d of a queue: %w", r.next.Load(), err))
 	}
 	for i := range r.buf[:n] {
 		d := &r.buf[i]
@@ -99,7 +100,7 @@ func (r *queueReader) read(ctx context.Context) bool {
 			r.deliver(v.Bytes(), time.Now())
 			v.Release()
 		}
-		*r.next = d.Slot + 1
+		r.next.Store(d.Slot + 1)
 	}
 	return true
 }
