@@ -18,7 +18,7 @@ type Footprint struct {
 	Body int   // bytes; default 1024
 	Mix  Mix   // of the pending ones; default MixEveryday
 	// Retention also weighs what is left after the retention, where the system is a
-	// Retainer. It takes most of a minute.
+	// Retainer. It takes about a minute.
 	Retention bool
 }
 
@@ -172,6 +172,10 @@ func (s *stage) soon(ctx context.Context, f Flow, n int64, size int, lead time.D
 	return s.verdict(ctx, book)
 }
 
+// shortRetention is that of a Retainer. A subscriber that is behind by more misses
+// messages, so it is far longer than one on a busy machine is.
+const shortRetention = 15 * time.Second
+
 // retained weighs what is left of fired messages after their retention.
 func (w *Footprint) retained(ctx context.Context, s *stage) error {
 	if _, ok := s.sys.(Retainer); !ok || !w.Retention {
@@ -181,7 +185,7 @@ func (w *Footprint) retained(ctx context.Context, s *stage) error {
 	s.target.New = func(m Mode) (System, error) {
 		sys, err := fresh(m)
 		if r, ok := sys.(Retainer); ok {
-			r.Retain(time.Second)
+			r.Retain(shortRetention)
 		}
 		return sys, err
 	}

@@ -146,7 +146,7 @@ func (s *stage) verdict(ctx context.Context, book *ledger) error {
 	return s.findMissing(ctx, err, book.wrote)
 }
 
-// countLag is how long a system's count may lag behind what it acknowledged: some
+// countLag is how long a system's count may stand behind what it acknowledged: some
 // schedule in the background.
 const countLag = 10 * time.Second
 
@@ -157,7 +157,7 @@ func (s *stage) checkPending(ctx context.Context, want int64) error {
 		return nil
 	}
 	var got Stats
-	for start := time.Now(); ; {
+	for idle := (stillness{}); ; {
 		var err error
 		if got, err = st.Stats(ctx); err != nil {
 			return fmt.Errorf("ask for statistics: %w", err)
@@ -165,7 +165,7 @@ func (s *stage) checkPending(ctx context.Context, want int64) error {
 		if got.Pending < 0 || got.Pending == want {
 			return nil
 		}
-		if time.Since(start) > countLag {
+		if idle.look(got.Pending, time.Now()) > countLag {
 			break
 		}
 		s.progress("count", got.Pending, want)
