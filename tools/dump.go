@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -119,16 +120,16 @@ func (d *dump) bodyOf(off int64, b []byte) {
 }
 
 // showBody is a body as --body asks for it; a body that is no JSON is shown as text.
-func showBody(form string, b []byte) any {
+func showBody(form string, b []byte) bodyValue {
 	switch form {
 	case "hex":
-		return hex.EncodeToString(b)
+		return bodyValue{hex.EncodeToString(b), len(b)}
 	case "json":
-		if json.Valid(b) {
-			return json.RawMessage(b)
+		if json.Valid(b) { // which does not look at what is in its strings
+			return bodyValue{json.RawMessage(bytes.ToValidUTF8(b, []byte("\uFFFD"))), len(b)}
 		}
 	}
-	return string(b)
+	return bodyValue{string(b), len(b)}
 }
 
 // queueNames maps the ids of queues to topic/queue.

@@ -20,8 +20,8 @@ var formats = []string{"table", "json", "jsonl", "csv", "yaml"}
 // know how wide its columns are.
 //
 // A cell is a string, a number, a bool, a time.Time, or one of the types of
-// value.go; nil is a cell without a value. In the forms for programs a verb
-// prints one table only.
+// value.go; nil is a cell without a value. It may be a view of memory that is used
+// again after row returns. In the forms for programs a verb prints one table only.
 type table struct {
 	e       *env
 	columns []string
@@ -167,7 +167,7 @@ func (y *yamlRows) row(columns []string, cells []any) {
 	for i, name := range columns {
 		var key, value yaml.Node
 		key.SetString(name)
-		if err := value.Encode(machine(cells[i])); err != nil {
+		if err := value.Encode(yamlValue(machine(cells[i]))); err != nil {
 			panic("BUG: cell is no YAML: " + err.Error())
 		}
 		row.Content = append(row.Content, &key, &value)
@@ -176,6 +176,20 @@ func (y *yamlRows) row(columns []string, cells []any) {
 	enc.SetIndent(2)
 	_ = enc.Encode([]*yaml.Node{row})
 	_ = enc.Close()
+}
+
+// yamlValue shows JSON as the YAML that it is too, in its own order and numbers. The
+// few escapes that only JSON has leave it a text.
+func yamlValue(v any) any {
+	raw, ok := v.(json.RawMessage)
+	if !ok {
+		return v
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(raw, &doc); err != nil || len(doc.Content) != 1 {
+		return string(raw)
+	}
+	return doc.Content[0]
 }
 
 func (y *yamlRows) flush() {}
@@ -205,7 +219,11 @@ func (x *textRows) row(_ []string, cells []any) {
 		x.print(cells)
 		return
 	}
-	x.kept = append(x.kept, append([]any(nil), cells...))
+	own := make([]any, len(cells))
+	for i, v := range cells {
+		own[i] = kept(v)
+	}
+	x.kept = append(x.kept, own)
 	if len(x.kept) >= widthRows {
 		x.flush()
 	}

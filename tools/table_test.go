@@ -69,6 +69,33 @@ func TestTableForPeopleIsAlignedAndHarmless(t *testing.T) {
 	require.NotContains(t, lines[2], "\x1b")
 }
 
+// --body json is JSON in the forms that can hold it, and its text in the others.
+func TestJSONBodiesInEveryForm(t *testing.T) {
+	body := `{"n":12345678901234567890,"a":[1,"x"],"t":"\u00fc <"}`
+	for format, want := range map[string]string{
+		"table": "BODY\n" + body + "\n",
+		"csv":   "body\n\"" + strings.ReplaceAll(body, `"`, `""`) + "\"\n",
+		"json":  "[\n  {\"body\":" + body + "}\n]\n",
+		"jsonl": "{\"body\":" + body + "}\n",
+		"yaml":  "- body: {\"n\": 12345678901234567890, \"a\": [1, \"x\"], \"t\": \"\u00fc <\"}\n",
+	} {
+		var out bytes.Buffer
+		e := newEnv(Process{Out: &out, Err: &out})
+		e.format = format
+		tb := e.table("body")
+		tb.row(showBody("json", []byte(body)))
+		require.NoError(t, tb.close())
+		require.Equal(t, want, out.String(), format)
+	}
+}
+
+func TestABodyIsShortenedForPeople(t *testing.T) {
+	long := strings.Repeat("\u00fc", 1000)
+	require.Equal(t, strings.Repeat("\u00fc", bodyWidth)+"... (2000 bytes)", humanText(showBody("text", []byte(long))))
+	require.Equal(t, long, plainText(showBody("text", []byte(long))))
+	require.Equal(t, "short", humanText(showBody("text", []byte("short"))))
+}
+
 func TestAnEmptyTableIsValidInEveryForm(t *testing.T) {
 	for format, want := range map[string]string{"table": "", "json": "[]\n", "jsonl": "", "csv": "a,b\n", "yaml": "[]\n"} {
 		var out bytes.Buffer

@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,6 +22,25 @@ type byteCount int64
 type styled struct {
 	value any
 	style style
+}
+
+// bodyValue is a body as --body asks for it: whole for programs; people see where it
+// begins and how long it is.
+type bodyValue struct {
+	shown any // a string, or JSON that is valid
+	size  int // of the body in bytes
+}
+
+// bodyWidth is how many characters of a body people see.
+const bodyWidth = 120
+
+// short is the body for people. It holds no part of the body's memory.
+func (b bodyValue) short() string {
+	text := plainText(b.shown)
+	if utf8.RuneCountInString(text) <= bodyWidth {
+		return strings.Clone(text)
+	}
+	return fmt.Sprintf("%s... (%d bytes)", string([]rune(text[:min(len(text), bodyWidth*utf8.UTFMax)])[:bodyWidth]), b.size)
 }
 
 // ms is a time on disk: milliseconds since 1970. 0 has no value.
@@ -45,6 +65,8 @@ func machine(v any) any {
 	switch v := v.(type) {
 	case styled:
 		return machine(v.value)
+	case bodyValue:
+		return machine(v.shown)
 	case byteCount:
 		return int64(v)
 	case time.Time:
@@ -67,6 +89,8 @@ func plainText(v any) string {
 		return ""
 	case string:
 		return v
+	case json.RawMessage:
+		return string(v)
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	default:
@@ -79,6 +103,8 @@ func humanText(v any) string {
 	switch v := v.(type) {
 	case styled:
 		return humanText(v.value)
+	case bodyValue:
+		return printable(v.short())
 	case byteCount:
 		return humanize.IBytes(uint64(max(v, 0)))
 	case time.Duration:
@@ -88,6 +114,20 @@ func humanText(v any) string {
 	default:
 		return printable(plainText(v))
 	}
+}
+
+// kept is a cell for people that stays what it is when the memory under it is used
+// again: what was decoded from a file or a frame is a view of a buffer.
+func kept(v any) any {
+	switch v := v.(type) {
+	case styled:
+		return styled{kept(v.value), v.style}
+	case string:
+		return strings.Clone(v)
+	case bodyValue:
+		return v.short()
+	}
+	return v
 }
 
 // printable replaces what would move the cursor of a terminal.
