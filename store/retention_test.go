@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -253,6 +254,44 @@ func TestBytesAreThereAsLongAsTheSlotOfAMessageThatFiredALittleLate(t *testing.T
 	to(1000 + lateSlack - 1 + 48*hours)
 	require.Empty(t, payloads(t, s, q))
 	require.NoError(t, s.Close())
+}
+
+// The same of messages in a cold file, all of it or its beginning.
+func TestColdBytesAreThereAsLongAsTheSlotOfAMessageThatFiredALittleLate(t *testing.T) {
+	ctx := context.Background()
+	const late, fire = 6, 24 * 5 * hours
+	r := rand.New(rand.NewPCG(1, 1))
+	for _, lateMs := range []int64{lateSlack - 1, lateSlack + 1, 50_000, 70_000} {
+		for _, later := range []int{0, 6} {
+			start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+			clock := NewManualClock(start)
+			s := mustOpen(t, testutil.FastDir(t), small(Options{Clock: clock}))
+			q := mustQueue(t, s, "orders", 0)
+			for i := range late + later {
+				body := make([]byte, 15_000) // a block for each
+				for i := range body {
+					body[i] = byte(r.Uint32())
+				}
+				mustPut(t, s, q, start.UnixMilli()+fire+int64(i/late)*24*30*hours, string(body))
+			}
+			to := func(ms int64) {
+				clock.Advance(time.UnixMilli(start.UnixMilli() + ms))
+				require.NoError(t, s.Settle(ctx))
+				require.NoError(t, s.Maintain(ctx))
+			}
+			to(7 * hours)
+			require.EqualValues(t, late+later, s.cold.files.Usage().Records)
+			to(fire + lateMs)
+			gone := fire + 48*hours + lateMs
+			for ms := fire + 48*hours; ms < gone; ms += 1000 {
+				to(ms)
+				require.Len(t, payloads(t, s, q), late, "%d ms late", lateMs)
+			}
+			to(gone + lateSlack + retentionEvery.Milliseconds())
+			require.Less(t, s.cold.files.Usage().Bytes, int64(later*15_000+64<<10), "and no longer")
+			require.NoError(t, s.Close())
+		}
+	}
 }
 
 // What fires late lives from then on: downtime must not take the two days away.

@@ -18,18 +18,14 @@ const (
 	punchPart = 16
 )
 
-// lateMs is how long after its fire time a record may fire without its file
-// being kept for it.
-const lateMs = 60_000
-
 // KeepFor tells that the record at lane offset off fired at ms. What fires late
-// lives from then on, and its file with it.
+// lives from then on, and its file with it, unless its block lives as long anyway.
 func (s *Set) KeepFor(off, ms int64) {
 	x, pos, err := s.locate(off)
 	if err != nil {
 		return
 	}
-	if i := x.find(pos); i >= 0 && ms <= x.blocks[i].fireMs+lateMs {
+	if i := x.find(pos); i >= 0 && ms <= x.blocks[i].fireMs {
 		return
 	}
 	s.mu.Lock()

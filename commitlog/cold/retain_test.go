@@ -90,8 +90,10 @@ func TestFileOfLateMessagesIsKeptFromTheirFiringOn(t *testing.T) {
 	s := openSet(t, t.TempDir())
 	recs := randomRecords(1000)
 	info := write(t, s, testBase, recs)
-	s.KeepFor(recs[10].off, recs[10].When+1000) // on time
+	s.KeepFor(recs[10].off, recs[14].When) // the last of the same block
 	require.Zero(t, s.Infos()[0].KeepMs)
+	s.KeepFor(recs[10].off, recs[14].When+1)
+	require.Equal(t, recs[14].When+1, s.Infos()[0].KeepMs)
 	late := info.MaxFireMs + 5_000_000
 	s.KeepFor(recs[10].off, late)
 	require.Equal(t, late, s.Infos()[0].KeepMs)
