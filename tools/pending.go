@@ -31,7 +31,8 @@ func pendingCommand(e *env) *cobra.Command {
 		Short: "What waits: per second, minute, hour or day, per topic, or one by one",
 		Long: `Show how many messages wait for each second, minute, hour or day, as a table and a bar chart.
 Without --to that is the next minute, hour, day or 31 days. The counts are exact, and asking
-costs the broker little however many messages wait.
+costs the broker little however many messages wait. The chart leaves out long times without
+messages; the forms for programs have every row.
 
 With --topic only one topic is counted, and --topics counts per topic: then the broker looks
 at the messages one by one, 4 million at most, and a note says how far it came.
@@ -63,10 +64,10 @@ var steps = map[string]struct {
 	step, span time.Duration
 	layout     string
 }{
-	"second": {time.Second, time.Minute, "15:04:05"},
-	"minute": {time.Minute, time.Hour, "15:04"},
-	"hour":   {time.Hour, 24 * time.Hour, "Mon 15:04"},
-	"day":    {24 * time.Hour, 31 * 24 * time.Hour, "Mon 2006-01-02"},
+	"second": {time.Second, time.Minute, "15:04:05 -07:00"},
+	"minute": {time.Minute, time.Hour, "15:04 -07:00"},
+	"hour":   {time.Hour, 24 * time.Hour, "Mon 15:04 -07:00"},
+	"day":    {24 * time.Hour, 31 * 24 * time.Hour, "Mon 2006-01-02 -07:00"},
 }
 
 // maxRanges is how many ranges a broker counts at once.
@@ -117,7 +118,7 @@ func (s *pendingView) histogram(ctx context.Context, from, to time.Time, step ti
 		return hint(usagef("%d rows are too many: a broker counts %d at once", n, maxRanges), "choose a coarser --by or an earlier --to")
 	}
 	counts := make([]int64, n)
-	all, complete := int64(0), to.UnixMilli()
+	all, complete := int64(0), reached(0)
 	err := s.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
 		p, err := cl.PendingCounts(ctx, b.Addr, &client.PendingQuery{FromMs: from.UnixMilli(), StepMs: step.Milliseconds(), Ranges: n, Topic: s.topic})
 		if err != nil {
@@ -127,9 +128,7 @@ func (s *pendingView) histogram(ctx context.Context, from, to time.Time, step ti
 			counts[i] += p.Counts[i]
 		}
 		all += p.Pending
-		if s.topic != "" {
-			complete = min(complete, p.CompleteToMs)
-		}
+		complete.take(p)
 		return nil
 	})
 	if err != nil {
@@ -138,11 +137,12 @@ func (s *pendingView) histogram(ctx context.Context, from, to time.Time, step ti
 	if err := s.chart(from, step, layout, counts); err != nil {
 		return err
 	}
-	s.sumUp(counts, all, complete, to)
+	s.sumUp(counts, all)
+	complete.tell(s.e)
 	return nil
 }
 
-// chart prints the counts; people get the bars too.
+// chart prints the counts. People get bars, and are spared rows without messages.
 func (s *pendingView) chart(from time.Time, step time.Duration, layout string, counts []int64) error {
 	if !s.e.forPeople() {
 		t := s.e.table("from", "to", "messages")
@@ -154,10 +154,29 @@ func (s *pendingView) chart(from time.Time, step time.Duration, layout string, c
 	}
 	t := s.e.table("from", "messages", "chart")
 	most := slices.Max(append(counts, 0))
-	for i, n := range counts {
-		t.row(from.Add(time.Duration(i)*step).Local().Format(layout), n, styled{bar(n, most, chartWidth), green})
+	for i := zeros(counts); i < len(counts); {
+		if none := zeros(counts[i:]); i+none == len(counts) {
+			break
+		} else if none > maxZeros {
+			t.row("...", nil, styled{"nothing for " + humanText(time.Duration(none)*step), faint})
+			i += none
+			continue
+		}
+		t.row(from.Add(time.Duration(i)*step).Local().Format(layout), counts[i], styled{bar(counts[i], most, chartWidth), green})
+		i++
 	}
 	return t.close()
+}
+
+// maxZeros is how many rows without messages stand in a chart one after the other.
+const maxZeros = 2
+
+// zeros is how many counts at the beginning are 0.
+func zeros(counts []int64) int {
+	if i := slices.IndexFunc(counts, func(n int64) bool { return n != 0 }); i >= 0 {
+		return i
+	}
+	return len(counts)
 }
 
 // chartWidth is the longest bar.
@@ -171,7 +190,7 @@ func bar(n, most int64, width int) string {
 	return strings.Repeat("#", max(int(float64(n)/float64(most)*float64(width)+0.5), 1))
 }
 
-func (s *pendingView) sumUp(counts []int64, all, complete int64, to time.Time) {
+func (s *pendingView) sumUp(counts []int64, all int64) {
 	shown := int64(0)
 	for _, n := range counts {
 		shown += n
@@ -181,17 +200,33 @@ func (s *pendingView) sumUp(counts []int64, all, complete int64, to time.Time) {
 	} else {
 		s.e.note("%d messages shown, %d wait in all", shown, all)
 	}
-	if complete < to.UnixMilli() {
-		s.e.note("only what is due before %s is counted: too many messages to look at", time.UnixMilli(complete).Format(timeLayout))
+	if shown == 0 && all > 0 && s.to == "" && s.topic == "" {
+		s.e.note("they are due later: duelogctl pending --by day --to 366d")
+	}
+}
+
+// reached is up to when brokers have looked at what waits, if one of them stopped
+// before the end; 0 if none did.
+type reached int64
+
+func (r *reached) take(p *client.PendingCounts) {
+	if !p.Complete() && (*r == 0 || p.CompleteToMs < int64(*r)) {
+		*r = reached(p.CompleteToMs)
+	}
+}
+
+func (r reached) tell(e *env) {
+	if r > 0 {
+		e.note("of what waits only what is due before %s is counted: too many messages to look at", plainText(ms(int64(r))))
 	}
 }
 
 func (s *pendingView) countTopics(ctx context.Context, from, to time.Time) error {
 	topics := map[string]int64{}
-	complete := to.UnixMilli()
+	complete := reached(0)
 	err := s.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
 		p, err := cl.PendingCounts(ctx, b.Addr, &client.PendingQuery{
-			FromMs: from.UnixMilli(), StepMs: to.Sub(from).Milliseconds(), Ranges: 1, Topic: s.topic, ByTopic: true,
+			FromMs: from.UnixMilli(), StepMs: to.UnixMilli() - from.UnixMilli(), Ranges: 1, Topic: s.topic, ByTopic: true,
 		})
 		if err != nil {
 			return err
@@ -199,7 +234,7 @@ func (s *pendingView) countTopics(ctx context.Context, from, to time.Time) error
 		for topic, n := range p.Topics {
 			topics[topic] += n
 		}
-		complete = min(complete, p.CompleteToMs)
+		complete.take(p)
 		return nil
 	})
 	if err != nil {
@@ -209,9 +244,7 @@ func (s *pendingView) countTopics(ctx context.Context, from, to time.Time) error
 	for _, topic := range slices.Sorted(maps.Keys(topics)) {
 		t.row(topic, topics[topic])
 	}
-	if complete < to.UnixMilli()-1 {
-		s.e.note("only what is due before %s is counted: too many messages to look at", time.UnixMilli(complete).Format(timeLayout))
-	}
+	complete.tell(s.e)
 	return t.close()
 }
 

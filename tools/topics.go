@@ -82,9 +82,9 @@ func pendingByTopic(ctx context.Context, e *env, cl *client.Client, addr string)
 	if err != nil {
 		return nil, err
 	}
-	if counts.CompleteToMs < allTime {
-		e.note("of what waits only what is due before %s is counted: too many messages to look at", plainText(ms(counts.CompleteToMs)))
-	}
+	var r reached
+	r.take(counts)
+	r.tell(e)
 	return counts.Topics, nil
 }
 

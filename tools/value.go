@@ -108,12 +108,34 @@ func humanText(v any) string {
 	case byteCount:
 		return humanize.IBytes(uint64(max(v, 0)))
 	case time.Duration:
-		return v.String()
+		return durationText(v)
 	case float64:
 		return strconv.FormatFloat(v, 'f', 2, 64)
 	default:
 		return printable(plainText(v))
 	}
+}
+
+// durationText is a duration as people write it, and parseDuration reads it: 300d, 1d12h,
+// 1h30m, 2.5s.
+func durationText(d time.Duration) string {
+	if d < 0 {
+		return "-" + durationText(-d)
+	}
+	days := ""
+	if n := d / (24 * time.Hour); n > 0 {
+		days, d = fmt.Sprintf("%dd", n), d%(24*time.Hour)
+	}
+	if d == 0 && days != "" {
+		return days
+	}
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return days + text
 }
 
 // kept is a cell for people that stays what it is when the memory under it is used

@@ -23,6 +23,11 @@ type PendingCounts struct {
 	CompleteToMs int64 `json:"completeToMs"`
 }
 
+// Complete reports whether all that waits in the ranges was looked at.
+func (p *PendingCounts) Complete() bool {
+	return p.CompleteToMs >= p.FromMs+int64(len(p.Counts))*p.StepMs
+}
+
 // PendingQuery is what PendingCounts counts.
 type PendingQuery struct {
 	FromMs, StepMs int64
