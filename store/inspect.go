@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -117,9 +118,22 @@ func (m *Manifest) Behind() int { return len(m.mark.since) }
 // and changes nothing. A missing one is fs.ErrNotExist, damage a
 // *commitlog.CorruptionError, one of a newer program commitlog.ErrVersion.
 func ReadManifest(dir string) (*Manifest, error) {
+	m, err := ReadManifestHead(dir)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// ReadManifestHead is ReadManifest that of a damaged MANIFEST also returns, beside the
+// *commitlog.CorruptionError, what it said before the damage: an earlier state of the
+// store, of which nothing may be true any more. Torn is then what follows. With every
+// other error m is nil.
+func ReadManifestHead(dir string) (m *Manifest, err error) {
 	path := manifestPath(dir)
 	b, scan, err := readManifest(path)
-	if err != nil {
+	var damaged *commitlog.CorruptionError
+	if err != nil && !errors.As(err, &damaged) {
 		return nil, err
 	}
 	st := newCatalogState()
@@ -128,10 +142,10 @@ func ReadManifest(dir string) (*Manifest, error) {
 			return nil, fmt.Errorf("read %s: record %d: %w", path, i, err)
 		}
 	}
-	m := st.export()
+	m = st.export()
 	m.Path, m.Size, m.Torn = path, scan.end, int64(len(b))-scan.end
 	m.Appends, m.Records = scan.last, len(scan.payloads)
-	return m, nil
+	return m, err
 }
 
 func manifestPath(dir string) string { return filepath.Join(dir, manifestName) }
@@ -265,14 +279,21 @@ func AppendFirings(dst []byte, fs []Firing) []byte {
 	return appendFirings(dst, batch)
 }
 
+// ParseCancel reads the payload of a record of the cancel log: the message at loc was
+// cancelled or, if revoked, was not after all.
+func ParseCancel(payload []byte) (loc commitlog.Loc, isRevoked bool, err error) {
+	loc, kind, err := parseCancelPayload(payload)
+	return loc, kind == revoked, err
+}
+
 // EachCancel calls visit for each record of a frame of the cancel log, until it
 // returns an error: the message at loc was cancelled or, if revoked, was not after
 // all. The last word about a location counts.
 func EachCancel(f *commitlog.Frame, visit func(loc commitlog.Loc, revoked bool) error) error {
 	for _, payload := range f.Items() {
-		loc, kind, err := parseCancelPayload(payload)
+		loc, revoked, err := ParseCancel(payload)
 		if err == nil {
-			err = visit(loc, kind == revoked)
+			err = visit(loc, revoked)
 		}
 		if err != nil {
 			return err

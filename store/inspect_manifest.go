@@ -47,13 +47,11 @@ var opLayouts = map[uint8]string{
 }
 
 // ManifestOps calls visit for every operation of the MANIFEST in dir, in order,
-// until visit returns false. Errors are those of ReadManifest.
+// until visit returns false. Errors are those of ReadManifest; damage is told after what
+// stands before it was visited.
 func ManifestOps(dir string, visit func(ManifestOp) bool) error {
 	path := manifestPath(dir)
-	b, scan, err := readManifest(path)
-	if err != nil {
-		return err
-	}
+	b, scan, damage := readManifest(path)
 	at, number := int64(manifestHeaderSize), uint64(1)
 	for i, payload := range scan.payloads {
 		_, seq, err := decodeManifestRecord(b[at:])
@@ -71,7 +69,7 @@ func ManifestOps(dir string, visit func(ManifestOp) bool) error {
 		}
 		at += int64(len(payload))
 	}
-	return nil
+	return damage
 }
 
 // eachOp visits the operations of one edit, whose first byte stands at off.

@@ -99,6 +99,35 @@ func TestReadManifestIsWhatTheEditsAddUpTo(t *testing.T) {
 	require.Len(t, after, len(whole)+3, "reading changes nothing")
 }
 
+// What stands before damage can be looked at, and is never taken for the whole.
+func TestADamagedManifestIsReadUpToTheDamage(t *testing.T) {
+	var first, second, third edit
+	first.queue(7, queueKey{"orders", 3})
+	second.queue(8, queueKey{"mails", 0})
+	third.queue(9, queueKey{"bills", 0})
+	dir := writeEdits(t, first, second, third)
+	path := filepath.Join(dir, manifestName)
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	at := int64(manifestHeaderSize + manifestRecordHeader + len(first))
+	b[at+manifestRecordHeader] ^= 1
+	require.NoError(t, os.WriteFile(path, b, 0o644))
+
+	var damaged *commitlog.CorruptionError
+	m, err := ReadManifest(dir)
+	require.ErrorAs(t, err, &damaged)
+	require.Nil(t, m)
+	m, err = ReadManifestHead(dir)
+	require.ErrorAs(t, err, &damaged)
+	require.Equal(t, at, damaged.Offset)
+	require.Equal(t, []ManifestQueue{{ID: 7, Topic: "orders", Num: 3}}, m.Queues)
+	require.Equal(t, int64(len(b))-at, m.Torn)
+	var ops []string
+	err = ManifestOps(dir, func(op ManifestOp) bool { ops = append(ops, op.Name); return true })
+	require.ErrorAs(t, err, &damaged)
+	require.Equal(t, []string{"queue"}, ops)
+}
+
 func TestReadManifestOfNoStoreIsNotExist(t *testing.T) {
 	_, err := ReadManifest(testutil.FastDir(t))
 	require.ErrorIs(t, err, fs.ErrNotExist)

@@ -22,7 +22,7 @@ import (
 // errManifestSequence says that an intact record stands where it was not written.
 var errManifestSequence = errors.New("record out of sequence")
 
-const manifestHint = "the store's metadata is damaged: restore the data directory from a backup or replica before starting again"
+const manifestHint = "the store's metadata is damaged: repair it into a copy, or restore the data directory from a backup or replica, before starting again"
 
 // manifestScan is what a manifest file says.
 type manifestScan struct {
@@ -31,23 +31,25 @@ type manifestScan struct {
 	last     uint64   // number of the last complete append, 0 = none
 }
 
-// scanManifest reads the content b of the manifest at path.
+// scanManifest reads the content b of the manifest at path. With an error it returns
+// what stands before the damage.
 func scanManifest(path string, b []byte) (manifestScan, error) {
+	scan := manifestScan{}
 	damage := func(off int64, err error) error {
 		return &commitlog.CorruptionError{Path: path, Offset: off, Err: fmt.Errorf("%w (%s)", err, manifestHint)}
 	}
 	switch err := checkManifestHeader(b); {
 	case errors.Is(err, commitlog.ErrVersion):
-		return manifestScan{}, fmt.Errorf("open manifest %s: %w", path, err)
+		return scan, fmt.Errorf("open manifest %s: %w", path, err)
 	case err != nil:
-		return manifestScan{}, damage(0, err)
+		return scan, damage(0, err)
 	}
-	scan := manifestScan{end: manifestHeaderSize}
+	scan.end = manifestHeaderSize
 	for scan.end < int64(len(b)) {
 		batch, n, err := decodeManifestBatch(b[scan.end:], scan.last+1)
 		switch {
 		case errors.Is(err, errManifestSequence), err != nil && hasLaterAppend(b[scan.end+n:], scan.last+1):
-			return manifestScan{}, damage(scan.end+n, err)
+			return scan, damage(scan.end+n, err)
 		case err != nil: // torn
 			return scan, nil
 		}

@@ -361,9 +361,9 @@ func resealed(b []byte, off int) []byte {
 
 func requireSoundScan(t *testing.T, b []byte) {
 	scan, err := scanManifest("MANIFEST", b)
-	if err != nil {
+	if err != nil && scan.end == 0 {
 		require.Empty(t, scan.payloads)
-		return
+		return // the header is bad
 	}
 	total := int64(manifestHeaderSize)
 	for _, p := range scan.payloads {

@@ -16,7 +16,7 @@ import (
 
 // inspectVerbs are the things that inspect can show.
 var inspectVerbs = []func(*env) *cobra.Command{
-	inspectManifest, inspectCheckpoint, inspectSegment, inspectCold, inspectRun, inspectKeys, inspectJournal, inspectQueue, inspectOffsets, inspectIndex,
+	inspectManifest, inspectCheckpoint, inspectSegment, inspectCold, inspectRun, inspectKeys, inspectJournal, inspectCancel, inspectQueue, inspectOffsets, inspectIndex,
 }
 
 func inspectCommand(e *env) *cobra.Command {

@@ -1,6 +1,9 @@
 package tools
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,7 +24,8 @@ messages have moved to a cold file (moved_from); of a cold file how much of its 
 dead (dead_bytes) and until when it must be kept (keep).
 
 With --history show instead each operation in the file, in order, field by field with
-its byte offset.`,
+its byte offset. Of a damaged MANIFEST both show what stands before the damage, and the
+exit code is 1.`,
 		Example: `  duelogctl inspect manifest ./data
   duelogctl inspect manifest ./data --history -o csv`,
 		Args: arguments("FILE|STORE"),
@@ -56,10 +60,24 @@ func (e *env) manifestHistory(dir string) error {
 		}
 		return e.out.bad == nil
 	})
+	var damaged *commitlog.CorruptionError
+	if errors.As(err, &damaged) {
+		t.row(damaged.Offset, nil, styled{"damage", red}, "reason", styled{damaged.Err.Error(), red})
+		return e.damagedManifest(t, dir)
+	}
 	if err != nil {
 		return manifestHint(dir, err)
 	}
 	return t.close()
+}
+
+// damagedManifest ends a table of what stands before the damage.
+func (e *env) damagedManifest(t *table, dir string) error {
+	if err := t.close(); err != nil {
+		return err
+	}
+	e.note("this is what stands before the damage, and is old; next: duelogctl repair %s --out COPY", dir)
+	return errFindings
 }
 
 // timeField shows a field whose name ends in _ms as a time.
@@ -72,12 +90,14 @@ func timeField(name string, v any) any {
 
 // manifestState prints what the operations add up to.
 func (e *env) manifestState(dir string) error {
-	m, err := readManifest(dir)
-	if err != nil {
-		return err
+	m, err := store.ReadManifestHead(dir)
+	var damaged *commitlog.CorruptionError
+	if err != nil && !errors.As(err, &damaged) {
+		_, again := readManifest(dir) // which says what to do
+		return cmp.Or(again, err)
 	}
 	e.heading("what %s says at %s", m.Path, e.now().Format(timeLayout))
-	if m.Torn > 0 {
+	if m.Torn > 0 && damaged == nil {
 		e.note("its last %d bytes are an append that is not complete: one under way, or cut by a crash", m.Torn)
 	}
 	t := e.table("kind", "lane", "name", "field", "value")
@@ -96,7 +116,7 @@ func (e *env) manifestState(dir string) error {
 	}
 	put("checkpoint", nil, "replay", "journal", m.ReplayJournal, "lane0", m.ReplayLane0)
 	for _, q := range m.Queues {
-		put("queue", nil, q.Topic, "queue", q.Num, "id", q.ID, "min", q.Min, "next", q.Next)
+		put("queue", nil, fmt.Sprintf("%s/%d", q.Topic, q.Num), "queue", q.Num, "id", q.ID, "min", q.Min, "next", q.Next)
 	}
 	for lane := range 256 {
 		for _, s := range m.Segments[uint8(lane)] {
@@ -127,6 +147,10 @@ func (e *env) manifestState(dir string) error {
 		for _, r := range m.KeyRuns[uint8(lane)] {
 			put("key-run", lane, keyPath(uint8(lane), r), "entries", r.Count)
 		}
+	}
+	if damaged != nil {
+		put("damage", nil, m.Path, "offset", styled{damaged.Offset, red}, "reason", styled{damaged.Err.Error(), red})
+		return e.damagedManifest(t, dir)
 	}
 	return t.close()
 }

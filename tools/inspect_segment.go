@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ import (
 // followEvery is how often --follow looks for new frames.
 const followEvery = 200 * time.Millisecond
 
-// segmentDump is what inspect segment and inspect journal have in common.
+// segmentDump is what inspect segment, journal and cancel have in common.
 type segmentDump struct {
 	span   span
 	body   string
@@ -36,7 +37,8 @@ func inspectSegment(e *env) *cobra.Command {
 		Short: "The frames and records of commit-log segments",
 		Long: `Show every frame and record of a segment, or of all segments of a store, field by field
 with its byte offset in the file. Frames whose checksum does not match are shown as
-damage; an incomplete frame at the end of the newest segment is normal.
+damage; an incomplete frame at the end of the newest segment is normal. A store whose
+MANIFEST is lost or damaged can be shown too.
 
 --from and --to take lane offsets, or the times at which frames were stored. --follow goes
 on to the next segment of a store; of a single file it waits for the end.`,
@@ -86,13 +88,18 @@ func (s *segmentDump) run(ctx context.Context, e *env, arg string) error {
 	if s.lane > 255 {
 		return usagef("--lane %d: a store has lanes 0 to 255", s.lane)
 	}
-	t, err := findTarget(arg, 3-bool2int(s.lane == store.JournalLane))
+	t, err := e.findLog(arg, len(strings.Split(segmentPath(uint8(max(s.lane, 0)), 0), string(filepath.Separator))))
 	if err != nil {
 		return err
 	}
 	files, err := s.choose(t)
 	if err != nil {
 		return err
+	}
+	if len(files) == 0 && !s.follow {
+		if err := s.nothing(e, t); err != nil {
+			return err
+		}
 	}
 	d := e.dump(s.body, namesOf(t.m))
 	ends := map[uint8]int64{} // where each lane was left
@@ -109,11 +116,43 @@ func (s *segmentDump) run(ctx context.Context, e *env, arg string) error {
 	return d.close()
 }
 
-func bool2int(b bool) int {
-	if b {
-		return 1
+// nothing says why there is nothing to show: no such lane is a mistake.
+func (s *segmentDump) nothing(e *env, t *target) error {
+	switch {
+	case s.lane == store.JournalLane:
+		e.note("the store has no journal: nothing has fired")
+	case s.lane == store.CancelLane:
+		e.note("the store has no cancel log: nothing was recalled")
+	case s.lane >= 0:
+		lanes, err := listLanes(t.store, t.m)
+		if err == nil && !slices.Contains(lanes, uint8(s.lane)) {
+			err = usagef("--lane %d: the store has the lanes %s", s.lane, strings.Trim(fmt.Sprint(lanes), "[]"))
+		}
+		return err
+	default:
+		e.note("the store has no segments: nothing was stored")
 	}
-	return 0
+	return nil
+}
+
+// findLog is findTarget for what can be shown without a MANIFEST: its queues have numbers
+// then instead of names, unless it is only damaged.
+func (e *env) findLog(arg string, depth int) (*target, error) {
+	t, err := findTarget(arg, depth)
+	if t == nil || err == nil {
+		return t, err
+	}
+	var damaged *commitlog.CorruptionError
+	if !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &damaged) {
+		return nil, err
+	}
+	m, _, serr := store.SalvageManifest(arg)
+	if serr != nil {
+		return nil, err
+	}
+	t.m = &store.Manifest{Queues: m.Queues} // nothing else of it can be believed
+	e.note("%v; next: duelogctl repair %s --out COPY", err, arg)
+	return t, nil
 }
 
 // choose lists the segments to show, by lane and offset.
@@ -149,24 +188,50 @@ func oneSegment(path string, lane int) (segmentFile, error) {
 	if !ok {
 		return segmentFile{}, usagef("%s is not a segment: its name is not 20 digits", path)
 	}
-	n, err := strconv.ParseUint(filepath.Base(filepath.Dir(path)), 10, 8)
-	if lane == store.JournalLane && err == nil {
-		return segmentFile{}, hint(usagef("%s is a segment of lane %d, not of the journal", path, n), "duelogctl inspect segment %s", path)
-	}
-	if lane < 0 {
-		if err != nil {
-			return segmentFile{}, hint(usagef("%s does not lie in the directory of its lane", path), "give --lane")
-		}
-		lane = int(n)
-	}
-	if isCold(uint8(lane)) {
+	switch of, what := laneOf(path); {
+	case of >= 0 && isCold(uint8(of)), of < 0 && lane >= 0 && isCold(uint8(lane)):
 		return segmentFile{}, hint(usagef("%s is a cold file", path), "duelogctl inspect cold %s", path)
+	case of >= 0 && of != lane && (lane >= store.CancelLane || lane < 0 && of >= store.CancelLane): // they have verbs of their own
+		return segmentFile{}, hint(usagef("%s is a segment of %s", path, what), "duelogctl inspect %s %s", verbOf(of), path)
+	case lane < 0 && of < 0:
+		return segmentFile{}, hint(usagef("%s does not lie in the directory of its lane", path), "give --lane")
+	case lane < 0:
+		lane = of
 	}
 	st, err := os.Stat(path)
 	if err != nil {
 		return segmentFile{}, fmt.Errorf("look into segment: %w", err)
 	}
 	return segmentFile{lane: uint8(lane), base: base, path: path, size: st.Size(), last: true}, nil
+}
+
+// laneOf tells by its directory of which lane a segment is; -1 if that does not tell.
+func laneOf(path string) (lane int, what string) {
+	switch dir := filepath.Base(filepath.Dir(path)); dir {
+	case store.JournalDir:
+		return store.JournalLane, "the journal"
+	case store.CancelDir:
+		return store.CancelLane, "the cancel log"
+	default:
+		n, err := strconv.ParseUint(dir, 10, 8)
+		if err != nil {
+			return -1, ""
+		}
+		return int(n), "lane " + dir
+	}
+}
+
+// verbOf is the verb of inspect for a lane.
+func verbOf(lane int) string {
+	switch {
+	case lane == store.JournalLane:
+		return "journal"
+	case lane == store.CancelLane:
+		return "cancel"
+	case isCold(uint8(lane)):
+		return "cold"
+	}
+	return "segment"
 }
 
 // dumpFile prints one segment from where the lane was left.

@@ -27,6 +27,7 @@ const noRaceSleep = "atexit_sleep_ms=0"
 //	mkfixture DIR [keys]
 //	                 the store of fixture_test.go, the same byte for byte each time but for
 //	                 when its runs were made; with a key index if asked for
+//	mkrecalled DIR   the store of mkfixture with a cancel log; see recalled_test.go
 //	mkcold DIR       a store with messages in one cold file, the same each time
 //	mkrocketmq DIR   a store of Apache RocketMQ in which two messages wait, one of them by a
 //	                 delay level
@@ -54,6 +55,9 @@ func TestScripts(t *testing.T) {
 				f.write(nil)
 			},
 			"grow": grow,
+			"mkrecalled": func(ts *testscript.TestScript, _ bool, args []string) {
+				makeRecalled(scriptFailer{ts}, ts.MkAbs(args[0]))
+			},
 			"mkcold": func(ts *testscript.TestScript, _ bool, args []string) {
 				makeCold(scriptFailer{ts}, ts.MkAbs(args[0]), time.UnixMilli(fixtureStart), 2*time.Hour, 500)
 			},

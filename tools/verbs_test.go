@@ -61,7 +61,7 @@ func TestExamplesUseFlagsThatThereAre(t *testing.T) {
 
 func TestErrorsNameTheHelpOfTheirVerb(t *testing.T) {
 	dir := t.TempDir()
-	makeFixture(t, dir)
+	makeRecalled(t, dir)
 	for _, x := range []struct {
 		next string
 		args []string
@@ -75,6 +75,10 @@ func TestErrorsNameTheHelpOfTheirVerb(t *testing.T) {
 		{"duelogctl inspect segment --help", []string{"inspect", "segment", dir, "--lane", "300"}},
 		{"duelogctl inspect cold " + dir, []string{"inspect", "segment", dir, "--lane", "16"}},
 		{"duelogctl inspect segment ", []string{"inspect", "journal", filepath.Join(dir, segmentPath(0, 0))}},
+		{"duelogctl inspect cancel ", []string{"inspect", "journal", filepath.Join(dir, segmentPath(store.CancelLane, 0))}},
+		{"duelogctl inspect cancel ", []string{"inspect", "segment", filepath.Join(dir, segmentPath(store.CancelLane, 0))}},
+		{"duelogctl inspect journal ", []string{"inspect", "cancel", filepath.Join(dir, segmentPath(store.JournalLane, 0))}},
+		{"duelogctl inspect segment --help", []string{"inspect", "segment", dir, "--lane", "77"}},
 		{"give the directory that has the MANIFEST", []string{"find", "x", filepath.Join(dir, store.ManifestName)}},
 		{"give the directory that has the MANIFEST", []string{"inspect", "manifest", filepath.Join(dir, "config", "offsets.json")}},
 		{"duelogctl space --help", []string{"space", dir, "--by", "year"}},
@@ -150,6 +154,7 @@ func TestEveryOfflineVerbPrintsEveryForm(t *testing.T) {
 		{"inspect", "run", dir},
 		{"inspect", "keys", dir},
 		{"inspect", "journal", dir},
+		{"inspect", "cancel", dir},
 		{"inspect", "queue", dir},
 		{"inspect", "offsets", dir},
 		{"inspect", "index", dir},
