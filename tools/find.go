@@ -36,7 +36,8 @@ A key is looked up in the key index, together with each topic of the store or wi
 in its files is scanned, which is said: what was stored last and is in the memory of
 the broker only, what is older than the index, and what a damaged run of it had. With --scan,
 or without a key index, all of the log is read, several files at a time. The column
-found_by says which way led to a message: index, scan, or location.
+found_by says which way led to a message: index, scan, location, or recall for one that
+was recalled and of which only that is left; it is found by its UNIQ_KEY or location.
 
 The key index knows the first 64 words of KEYS, and a topic that was deleted only if
 --topic names it. A message that has moved to a cold file has a new location. It only
@@ -97,6 +98,7 @@ const (
 	byIndex    = "index"
 	byScan     = "scan"
 	byLocation = "location"
+	byRecall   = "recall"
 )
 
 // life is a message and what is known about it.
@@ -108,7 +110,7 @@ type life struct {
 	movedMs  int64  // when it was written to a cold file; 0 for all others
 	id       string // UNIQ_KEY
 	way      string
-	firings  []store.Firing
+	firings  []firingAt
 	slots    []slotOf
 }
 
@@ -121,11 +123,12 @@ type finder struct {
 	what  sought
 	scan  bool // --scan
 
-	mu        sync.Mutex
-	lives     map[commitlog.Loc]*life // guarded by mu while files are scanned
-	tooMany   bool                    // the same
-	asked     bool                    // the key index was asked
-	cancelled []uint64
+	mu       sync.Mutex
+	lives    map[commitlog.Loc]*life     // guarded by mu while files are scanned
+	tooMany  bool                        // the same
+	asked    bool                        // the key index was asked
+	recalled map[commitlog.Loc]*recallAt // what the cancel log says
+	gone     []*recallAt                 // recalled messages of which nothing else is left
 }
 
 // findAttempts is how often find begins anew because files of the key index were
@@ -144,16 +147,13 @@ func (f *finder) run(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	if err := errors.Join(f.journal(), f.queues(ctx)); err != nil {
-		return err
-	}
-	if f.cancelled, err = cancelledIn(f.dir, f.m); err != nil {
+	if err := errors.Join(f.journal(ctx), f.queues(ctx), f.recalls(ctx)); err != nil {
 		return err
 	}
 	if err := f.print(); err != nil {
 		return err
 	}
-	if len(f.lives) > 0 {
+	if len(f.lives)+len(f.gone) > 0 {
 		return nil
 	}
 	f.e.note("no message %s in the store", f.what.text)

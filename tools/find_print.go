@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/duelog/duelog/commitlog"
@@ -32,7 +31,7 @@ func (f *finder) print() error {
 			}
 		}
 		for _, x := range l.firings {
-			put("fired", ms(x.FiredMs), store.JournalDir, nil, fmt.Sprintf("slot %d", x.Slot))
+			put("fired", ms(x.FiredMs), x.file, x.offset, fmt.Sprintf("slot %d", x.Slot))
 		}
 		for _, s := range l.slots {
 			put("visible", ms(s.ms), s.file, s.offset, fmt.Sprintf("slot %d", s.slot))
@@ -41,12 +40,47 @@ func (f *finder) print() error {
 			put("slot", nil, l.file, l.offset, fmt.Sprintf("slot %d by its record; the queue has no file for it: not yet, or no more", l.item.When))
 		}
 	}
+	for _, x := range f.gone {
+		var queue any
+		if !x.anew() {
+			queue = f.names.name(x.Queue)
+		}
+		t.row(f.what.key, x.message.String(), queue, "cancelled", ms(x.ms), x.file, x.offset, "it was due "+plainText(ms(x.When))+"; its record is gone"+x.since(), byRecall)
+	}
 	return t.close()
+}
+
+// since says of a record that was written anew that its time is not that of the recall.
+func (r *recallAt) since() string {
+	if r.anew() {
+		return "; recalled earlier, this was written anew"
+	}
+	return ""
+}
+
+// recall tells what the cancel log says of a message; done if that is the end of it.
+func (f *finder) recall(l *life, put func(event string, at, file, off any, detail string)) (done bool) {
+	x := f.recalled[l.item.Loc]
+	switch {
+	case x == nil:
+		return false
+	case x.revoked:
+		put("revoked", ms(x.ms), x.file, x.offset, "its recall came too late"+x.since())
+		return false
+	case len(l.firings)+len(l.slots) > 0:
+		put("cancelled", ms(x.ms), x.file, x.offset, "too late: it fired"+x.since())
+		return false
+	}
+	put("cancelled", ms(x.ms), x.file, x.offset, "it does not fire"+x.since())
+	return true
 }
 
 // waiting tells where a scheduled message waits, or that it does not any more.
 func (f *finder) waiting(l *life, put func(event string, at, file, off any, detail string)) error {
 	if f.m.Moved(l.item.When, l.item.Loc) {
+		if f.recall(l, put) {
+			return nil // before it would have been moved
+		}
 		put("moved", nil, filepath.Dir(segmentPath(store.ColdLane, 0)), nil, "to a cold file: what becomes of it stands there")
 		return nil
 	}
@@ -60,8 +94,7 @@ func (f *finder) waiting(l *life, put func(event string, at, file, off any, deta
 	case len(l.firings)+len(l.slots) == 0 && l.item.Loc.Offset() >= indexedUpTo(f.m, l.item.Loc.Lane()):
 		put("indexed", nil, nil, nil, "in memory only: the lane is in runs up to "+strconv.FormatInt(f.m.IndexedUpTo[l.item.Loc.Lane()], 10))
 	}
-	if _, yes := slices.BinarySearch(f.cancelled, uint64(l.item.Loc)); yes {
-		put("cancelled", nil, store.CancelDir, nil, "it does not fire")
+	if f.recall(l, put) {
 		return nil
 	}
 	state, e := "pending", itemEntry(&l.item)

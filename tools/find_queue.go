@@ -23,23 +23,6 @@ type slotOf struct {
 	offset int64
 }
 
-// journal looks for firings of the messages.
-func (f *finder) journal() error {
-	waited := false
-	for _, l := range f.lives {
-		waited = waited || l.item.Scheduled()
-	}
-	if !waited {
-		return nil
-	}
-	return eachFiring(f.dir, f.m, 0, func(x store.Firing) error {
-		if l := f.lives[x.Loc]; l != nil {
-			l.firings = append(l.firings, x)
-		}
-		return nil
-	})
-}
-
 // queues looks for the slots of the messages in the files of their queues.
 func (f *finder) queues(ctx context.Context) error {
 	dir := filepath.Join(f.dir, store.ConsumeQueueDir)
