@@ -38,8 +38,8 @@ var (
 	// ErrPlace: a frame that was written for another position or lane, such as one
 	// from the former life of a recycled file.
 	ErrPlace = errors.New("frame of another position")
-	// ErrTruncated: the frame claims more bytes than there can be.
-	ErrTruncated = errors.New("frame longer than the space it has")
+	// ErrTruncated: the frame claims more bytes than there can be, or its file was cut.
+	ErrTruncated = errors.New("the bytes end before the frame does")
 	// ErrChecksum: the bytes are not those that were written.
 	ErrChecksum = errors.New("frame checksum mismatch")
 	// ErrStale: an intact frame whose store time is before its predecessor's, left

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"context"
+	"os"
 	"sync"
 	"testing"
 
@@ -59,7 +60,8 @@ func (b brokers) command(ts *testscript.TestScript, args []string) {
 // broker.
 func TestOnlineScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/online",
+		Dir:           "testdata/online",
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("GORACE", noRaceSleep)
@@ -67,7 +69,8 @@ func TestOnlineScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await,
+			"await":  await,
+			"stable": stable,
 			"broker": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(brokers{}.key()).(brokers).command(ts, args)
 			},

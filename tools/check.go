@@ -296,10 +296,14 @@ func (c *check) configFiles() {
 		}
 		name := filepath.Join(configDir, d.Name())
 		if err := checkJSON(filepath.Join(c.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			c.find(finding{
+			f := finding{
 				severity: severityDamaged, check: "config", file: name, what: err.Error(),
-				lost: "the last change to it, if its .bak is good", next: "the next start takes its .bak; else put it back from a copy",
-			})
+				lost: "the last change to it", next: "nothing: the next start takes its .bak, the content before that",
+			}
+			if checkJSON(filepath.Join(c.dir, name+".bak")) != nil {
+				f.lost, f.next = "what it said: it has no good .bak", "put it back from a copy, or delete it to begin anew"
+			}
+			c.find(f)
 		}
 	}
 }

@@ -137,13 +137,50 @@ func newRoot(e *env) *cobra.Command {
 		cmd.GroupID = v.group
 		root.AddCommand(cmd)
 	}
+	root.SetHelpCommand(helpCommand(root))
 	root.SetCompletionCommandGroupID(other)
 	root.SetHelpCommandGroupID(other)
 	root.InitDefaultCompletionCmd("completion") // of which cobra would make one later
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
-		c.Args, c.RunE = unknownVerb, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		c.Args, c.RunE = unknownVerb, verbMissing
 	}
 	return root
+}
+
+// verbMissing is what a command does that has only verbs.
+func verbMissing(cmd *cobra.Command, _ []string) error {
+	return hint(usagef("%s: a verb is missing", cmd.CommandPath()), "%s --help", cmd.CommandPath())
+}
+
+// helpCommand is cobra's but that a topic that there is not is a mistake.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [VERB]...",
+		Short:   "Help about any verb",
+		Example: `  duelogctl help inspect segment`,
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			if cmd, rest, err := root.Find(args); err == nil && len(rest) == 0 {
+				for _, sub := range cmd.Commands() {
+					if sub.IsAvailableCommand() {
+						names = append(names, sub.Name())
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil {
+				return unknownVerb(root, args)
+			}
+			if len(rest) > 0 {
+				return unknownVerb(cmd, rest)
+			}
+			cmd.InitDefaultHelpFlag() // which cobra adds when a command runs
+			return cmd.Help()
+		},
+	}
 }
 
 // unknownVerb is the cobra.PositionalArgs of a command that has only verbs.

@@ -82,6 +82,7 @@ func (s *consuming) run(ctx context.Context, topic string) error {
 			},
 			passed: func(ctx context.Context, q client.Queue, next int64) error { return s.acknowledge(ctx, cl, q, next) },
 		}
+		rows.orSay("group %s has no message left in topic %s", s.group, topic)
 		return endRows(rows.table, f.run(ctx, route.Read))
 	})
 }

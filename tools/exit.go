@@ -4,7 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/consumequeue"
+	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/keyindex"
 	"github.com/duelog/duelog/store"
 )
 
@@ -75,11 +81,19 @@ func stopped(ctx context.Context, follows bool, err error) error {
 	return finished(ctx, err)
 }
 
-// nextStep is the hint of err, "" if it has none.
+// nextStep is the hint of err, or what is to be done about any error of its kind; "" if
+// nobody knows.
 func nextStep(err error) string {
 	var h *hintError
-	if errors.As(err, &h) {
+	switch {
+	case errors.As(err, &h):
 		return h.next
+	case errors.Is(err, commitlog.ErrVersion), errors.Is(err, delayindex.ErrVersion), errors.Is(err, keyindex.ErrVersion), errors.Is(err, consumequeue.ErrVersion):
+		return "use the duelogctl of the release that wrote it"
+	case errors.Is(err, syscall.ENOSPC):
+		return "free space where the results go, and run it again"
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as a user who may, such as that of the broker"
 	}
 	return ""
 }

@@ -149,17 +149,23 @@ func (s *exporting) write(source string, sel *selection, from iter.Seq2[waiting,
 }
 
 func writeExport(w *exportWriter, source string, now time.Time, sel *selection, from iter.Seq2[waiting, error]) (n int64, err error) {
-	if err := w.put(exportHeader{Version: exportVersion, Source: source, Created: now.UTC().Format(timeLayout)}); err != nil {
-		return 0, fmt.Errorf("write the export: %w", err)
+	begin := func() error { // not before the source has something to say
+		if w.begun {
+			return nil
+		}
+		return w.put(exportHeader{Version: exportVersion, Source: source, Created: now.UTC().Format(timeLayout)})
 	}
 	for m, err := range from {
 		if err != nil {
 			return n, err
 		}
-		if err := w.put(exportMessage(&m.msg, m.fireMs)); err != nil {
+		if err := errors.Join(begin(), w.put(exportMessage(&m.msg, m.fireMs))); err != nil {
 			return n, fmt.Errorf("write the export: %w", err)
 		}
 		n++
+	}
+	if err := begin(); err != nil {
+		return n, fmt.Errorf("write the export: %w", err)
 	}
 	if err := w.put(exportEnd{End: true, Messages: n, Skipped: int64(sel.skipped)}); err != nil {
 		return n, fmt.Errorf("write the export: %w", err)

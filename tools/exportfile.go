@@ -24,6 +24,8 @@ type exportWriter struct {
 	zip  *zstd.Encoder
 	to   io.Writer
 	line bytes.Buffer
+	// begun says that something was put.
+	begun bool
 }
 
 // partial is what the name of an unfinished export ends with.
@@ -52,6 +54,7 @@ func newExportWriter(path string, out io.Writer, zip bool) (*exportWriter, error
 
 // put writes one line.
 func (w *exportWriter) put(v any) error {
+	w.begun = true
 	w.line.Reset()
 	if err := appendJSONLine(&w.line, v); err != nil {
 		return err
@@ -84,6 +87,9 @@ func (w *exportWriter) finish() error {
 
 // abandon removes what was written to a file.
 func (w *exportWriter) abandon() error {
+	if w.file == nil && !w.begun {
+		return nil
+	}
 	if w.zip != nil {
 		_ = w.zip.Close() // its error is about bytes that nobody wants
 	}

@@ -29,7 +29,7 @@ the last acknowledged one is.`,
 }
 
 func listGroups(ctx context.Context, c *cluster, all bool) error {
-	t := c.e.table("group", "broker", "members", "topics", "lag", "last")
+	t := c.e.table("group", "broker", "members", "topics", "lag", "last").orSay("no consumer groups; the brokers' own: duelogctl groups --all")
 	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
 		groups, err := cl.Groups(ctx, b.Addr)
 		if err != nil {
@@ -85,7 +85,7 @@ func groupCommand(e *env) *cobra.Command {
 		Use:   "group",
 		Short: "Delete a consumer group",
 		Args:  unknownVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  verbMissing,
 	}
 	cmd.AddCommand(groupDelete(e))
 	return cmd
@@ -109,8 +109,11 @@ It is refused while the group has members. This verb writes.`,
 }
 
 func deleteGroup(ctx context.Context, c *cluster, group string) error {
+	if err := c.eachGroup(ctx, []string{group}, func(*client.Client, client.Broker, string) error { return nil }); err != nil {
+		return err
+	}
 	t := c.e.table("deleted", "broker")
-	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
+	err := c.eachGroup(ctx, []string{group}, func(cl *client.Client, b client.Broker, group string) error {
 		members, err := cl.Members(ctx, b.Addr, group)
 		if err != nil {
 			return err

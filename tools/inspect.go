@@ -26,7 +26,7 @@ func inspectCommand(e *env) *cobra.Command {
 		Long: `Show what the files of a store hold. Each kind of file has its own verb; all of them
 take a STORE, and where it makes sense a single FILE of one. They only read.`,
 		Args: unknownVerb,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: verbMissing,
 	}
 	for _, verb := range inspectVerbs {
 		cmd.AddCommand(verb(e))

@@ -48,7 +48,11 @@ func (s *coldDump) run(e *env, arg string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.isFor("cold", "segment"); err != nil {
+		return err
+	}
 	s.d = e.dump(s.body, namesOf(t.m))
+	s.d.t.orSay("nothing to show: no cold file has such a message")
 	if t.file != "" {
 		err = s.one(t)
 	} else {

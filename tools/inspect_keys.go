@@ -54,7 +54,11 @@ func (s *keysDump) run(e *env, arg string) error {
 	if err != nil {
 		return err
 	}
+	if err := t.isFor("keys"); err != nil {
+		return err
+	}
 	s.d = e.dump("none", nil)
+	s.d.t.orSay("nothing to show: no run of the key index has such an entry")
 	if t.file != "" {
 		err = s.file(t, t.file, false)
 	} else {

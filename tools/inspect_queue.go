@@ -44,7 +44,11 @@ func (e *env) dumpQueues(arg, topic string, sp *span) error {
 	if err != nil {
 		return err
 	}
+	if err := t.isFor("queue"); err != nil {
+		return err
+	}
 	d := e.dump("none", nil)
+	d.t.orSay("nothing to show: no queue has such a slot in its files")
 	if t.file != "" {
 		base, ok := parseSegmentName(filepath.Base(t.file))
 		if !ok || base%consumequeue.EntrySize != 0 {

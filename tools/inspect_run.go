@@ -37,8 +37,8 @@ func (e *env) dumpRuns(arg string, sp *span) error {
 	if err != nil {
 		return err
 	}
-	if filepath.Ext(t.file) == ".keys" {
-		return hint(usagef("%s is a run of the key index", t.file), "duelogctl inspect keys %s", t.file)
+	if err := t.isFor("run"); err != nil {
+		return err
 	}
 	paths := []string{t.file}
 	if t.file == "" {
@@ -50,6 +50,7 @@ func (e *env) dumpRuns(arg string, sp *span) error {
 		}
 	}
 	d := e.dump("none", namesOf(t.m))
+	d.t.orSay("nothing to show: what waits, if anything, is in no run yet")
 	for _, path := range paths {
 		d.file = relative(t.store, path)
 		if err := d.run(path, sp, t.file == ""); err != nil {

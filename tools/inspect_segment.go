@@ -92,7 +92,10 @@ func (s *segmentDump) run(ctx context.Context, e *env, arg string) error {
 	if err != nil {
 		return err
 	}
-	files, err := s.choose(t)
+	if err := t.isFor("segment", "journal", "cancel", "cold"); err != nil {
+		return err
+	}
+	files, err := s.choose(t) // which tells these apart
 	if err != nil {
 		return err
 	}
@@ -102,6 +105,9 @@ func (s *segmentDump) run(ctx context.Context, e *env, arg string) error {
 		}
 	}
 	d := e.dump(s.body, namesOf(t.m))
+	if len(files) > 0 && !s.follow {
+		d.t.orSay("nothing to show: no frame of that time or place")
+	}
 	ends := map[uint8]int64{} // where each lane was left
 	for _, f := range files {
 		if err := s.dumpFile(ctx, d, t, f, ends); err != nil {

@@ -2,10 +2,12 @@ package tools
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/duelog/duelog/server/client"
+	"github.com/duelog/duelog/server/remoting"
 )
 
 func lagCommand(e *env) *cobra.Command {
@@ -41,28 +43,52 @@ func atMostOne(name string) cobra.PositionalArgs {
 }
 
 func listLag(ctx context.Context, c *cluster, args []string, queues, all bool) error {
-	t := c.e.table("group", "topic", "broker", "queue", "committed", "end", "lag", "last")
-	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
-		names := args
-		if len(names) == 0 {
-			groups, err := cl.Groups(ctx, b.Addr)
-			if err != nil {
-				return err
-			}
-			for _, g := range groups {
-				names = append(names, g.Name)
-			}
+	t := c.e.table("group", "topic", "broker", "queue", "committed", "end", "lag", "last").orSay("no group is behind; those that have nothing left: duelogctl lag --all")
+	if len(args) > 0 {
+		t.orSay("group %s has acknowledged nothing yet", args[0])
+	}
+	err := c.eachGroup(ctx, args, func(cl *client.Client, b client.Broker, group string) error {
+		progress, err := cl.ConsumeStats(ctx, b.Addr, group)
+		if client.IsRefused(err, remoting.RespSubscriptionGroupAbsent) {
+			return nil // deleted a moment ago
 		}
-		for _, group := range names {
-			progress, err := cl.ConsumeStats(ctx, b.Addr, group)
-			if err != nil {
+		if err == nil {
+			lagRows(t, group, b.Name, progress, queues, all || len(args) > 0)
+		}
+		return err
+	})
+	return endRows(t, err)
+}
+
+// eachGroup runs f for the groups of these names at every broker that has them, or for
+// all groups. A name that no broker has is a mistake.
+func (c *cluster) eachGroup(ctx context.Context, names []string, f func(cl *client.Client, b client.Broker, group string) error) error {
+	seen := map[string]bool{}
+	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
+		groups, err := cl.Groups(ctx, b.Addr)
+		if err != nil {
+			return err
+		}
+		for _, g := range groups {
+			if len(names) > 0 && !slices.Contains(names, g.Name) {
+				continue
+			}
+			seen[g.Name] = true
+			if err := f(cl, b, g.Name); err != nil {
 				return err
 			}
-			lagRows(t, group, b.Name, progress, queues, all || len(args) > 0)
 		}
 		return nil
 	})
-	return endRows(t, err)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !seen[name] {
+			return hint(usagef("there is no consumer group %s", name), "duelogctl groups --all")
+		}
+	}
+	return nil
 }
 
 // lagRows prints a group's progress, which is in the order of topics and queues.

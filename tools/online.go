@@ -73,7 +73,7 @@ func (c *cluster) explain(err error) error {
 	case errors.As(err, &network) && network.Op == "dial":
 		return hint(err, "start duelogd, or name the name server of one that runs with --namesrv HOST:PORT (it is asked at %s now)", c.namesrv)
 	}
-	return hint(err, "duelogctl stats --namesrv %s", c.namesrv)
+	return hint(err, "is %s the name server of a duelogd that is well? it prints its addresses when it starts; name another with --namesrv HOST:PORT", c.namesrv)
 }
 
 func explainRefusal(err error, code int32) error {
@@ -84,6 +84,12 @@ func explainRefusal(err error, code int32) error {
 		return hint(err, "duelogctl groups")
 	case remoting.RespRequestCodeNotSupported:
 		return hint(err, "this needs a duelog broker of this version; look at what runs there: duelogctl stats")
+	case remoting.RespMessageIllegal:
+		return hint(err, "change the message as it says; the limits max-delay and max-message-size are settings: duelogd --print-config")
+	case remoting.RespInvalidParameter:
+		return hint(err, "change what it names; topics and their queues: duelogctl topics --all")
+	case remoting.RespNoPermission:
+		return hint(err, "look at the column PERM: duelogctl topics --all; allow it: duelogctl topic create NAME --perm rw")
 	case remoting.RespServiceNotAvailable:
 		return hint(err, "look at the broker's log and at its disk: df -h")
 	}

@@ -240,7 +240,7 @@ func (s *pendingView) countTopics(ctx context.Context, from, to time.Time) error
 	if err != nil {
 		return err
 	}
-	t := s.e.table("topic", "messages")
+	t := s.e.table("topic", "messages").orSay("nothing waits for that time")
 	for _, topic := range slices.Sorted(maps.Keys(topics)) {
 		t.row(topic, topics[topic])
 	}
@@ -256,7 +256,7 @@ func (s *pendingView) listMessages(ctx context.Context, from, to time.Time) erro
 		return usagef("--limit %d: it must not be negative", s.limit)
 	}
 	now := s.e.now()
-	t := s.e.table("due", "in", "topic", "broker", "queue", "id", "keys", "tags", "bytes", "body")
+	t := s.e.table("due", "in", "topic", "broker", "queue", "id", "keys", "tags", "bytes", "body").orSay("nothing waits for that time")
 	skipped, left := 0, s.limit
 	err := s.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
 		if s.limit > 0 && left == 0 {

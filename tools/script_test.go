@@ -32,6 +32,9 @@ const noRaceSleep = "atexit_sleep_ms=0"
 //	mkrocketmq DIR   a store of Apache RocketMQ in which two messages wait, one of them by a
 //	                 delay level
 //	grow DIR N       puts N messages into a store of mkfixture, due a moment later
+//	stable FILE [REGEXP TEXT]...
+//	                 writes the output before to a file, with a text of the same length
+//	                 for each time and id in it, and TEXT for what else changes
 //	await FILE REGEXP
 //	                 waits until a file has it
 //	overwrite FILE OFFSET TEXT
@@ -48,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"mkstore":   mkstore,
 			"overwrite": overwrite,
 			"await":     await,
+			"stable":    stable,
 			"mkrocketmq": func(ts *testscript.TestScript, _ bool, args []string) {
 				f := rocketmqFixtureAt(scriptFailer{ts}, ts.MkAbs(args[0]))
 				f.timer("orders", "A", "timed", time.Now().Add(time.Hour).UnixMilli(), "KEYS", "k")
@@ -123,6 +127,26 @@ func grow(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.Close())
 }
 
+var (
+	anyTime = regexp.MustCompile(`20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`)
+	anyID   = regexp.MustCompile(`\b[0-9A-F]{32}\b`)
+)
+
+// stable makes an output the same each time.
+func stable(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args)%2 != 1 {
+		ts.Fatalf("usage: stable FILE [REGEXP TEXT]...")
+	}
+	out := anyTime.ReplaceAllString(ts.ReadFile("stdout"), "YYYY-MM-DDTHH:MM:SS.mmmZ")
+	out = anyID.ReplaceAllString(out, strings.Repeat("X", 32))
+	for i := 1; i < len(args); i += 2 {
+		re, err := regexp.Compile("(?m)" + args[i])
+		ts.Check(err)
+		out = re.ReplaceAllString(out, args[i+1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(out), 0o600))
+}
+
 // await polls a file.
 func await(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) != 2 {
@@ -177,6 +201,13 @@ func TestUsageErrorsAreOfCodeTwoAndSayTheNextStep(t *testing.T) {
 	for _, args := range [][]string{
 		{"nonsense"},
 		{"inspect", "nonsense"},
+		{"inspect"},
+		{"topic"},
+		{"group"},
+		{"completion"},
+		{"help", "nonsense"},
+		{"help", "inspect", "nonsense"},
+		{"help", "verify", "x"},
 		{"inspect", "manifest"},
 		{"inspect", "manifest", "a", "b"},
 		{"inspect", "manifest", "x", "--nonsense"},

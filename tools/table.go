@@ -26,6 +26,8 @@ type table struct {
 	e       *env
 	columns []string
 	form    rowWriter
+	none    string // what people are told if there is no row; "" is nothing
+	any     bool
 }
 
 // rowWriter is one form of output.
@@ -60,7 +62,14 @@ func (t *table) row(cells ...any) {
 	if len(cells) != len(t.columns) {
 		panic(fmt.Sprintf("BUG: %d cells in a table of %d columns", len(cells), len(t.columns)))
 	}
+	t.any = true
 	t.form.row(t.columns, cells)
+}
+
+// orSay has people told why there is no row, if there is none.
+func (t *table) orSay(format string, args ...any) *table {
+	t.none = fmt.Sprintf(format, args...)
+	return t
 }
 
 // flush prints what is known so far, for a verb that waits for more.
@@ -72,6 +81,9 @@ func (t *table) flush() {
 // close ends the table and returns the first error of writing results.
 func (t *table) close() error {
 	t.form.end()
+	if !t.any && t.none != "" && t.e.forPeople() {
+		t.e.note("%s", t.none)
+	}
 	return t.e.out.err()
 }
 

@@ -75,12 +75,16 @@ func (s *tailing) run(ctx context.Context, topic string) error {
 				return false, s.e.out.bad
 			},
 		}
+		rows.orSay("no message of topic %s became visible since %s", topic, s.from)
 		return endRows(rows.table, f.run(ctx, route.Read))
 	})
 }
 
 // endRows ends a table also when what filled it was cut short.
 func endRows(t *table, err error) error {
+	if err != nil {
+		t.none = "" // it is not known
+	}
 	if cerr := t.close(); err == nil {
 		err = cerr
 	}

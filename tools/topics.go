@@ -32,7 +32,7 @@ left out unless they hold something or --all is given.`,
 }
 
 func listTopics(ctx context.Context, c *cluster, all bool) error {
-	t := c.e.table("topic", "broker", "read_queues", "write_queues", "perm", "messages", "pending", "last")
+	t := c.e.table("topic", "broker", "read_queues", "write_queues", "perm", "messages", "pending", "last").orSay("no topics; the brokers' own: duelogctl topics --all")
 	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
 		configs, err := cl.TopicConfigs(ctx, b.Addr)
 		if err != nil {
@@ -135,7 +135,7 @@ func topicCommand(e *env) *cobra.Command {
 		Use:   "topic",
 		Short: "Create or delete a topic",
 		Args:  unknownVerb,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE:  verbMissing,
 	}
 	cmd.AddCommand(topicCreate(e), topicDelete(e))
 	return cmd
