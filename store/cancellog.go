@@ -90,7 +90,7 @@ func (r *recovery) openCancels() error {
 	if s.cancelLog, _, err = commitlog.Open(filepath.Join(s.dir, cancelDir), r.st.laneSegments(cancelLane), 0, visit, o); err != nil {
 		return fmt.Errorf("open cancel log: %w", err)
 	}
-	for loc := range r.fired { // taken while the cancellation was written, and not revoked yet
+	for _, loc := range r.fired { // taken while the cancellation was written, and not revoked yet
 		delete(s.cancels.byLoc, loc)
 	}
 	return nil

@@ -28,6 +28,7 @@ func (s *Store) checkpoint() error {
 	defer s.checkpointMu.Unlock()
 	start := time.Now()
 
+	firings := s.firings.Load()
 	m := s.mark()
 	rp := replayPoint{journal: m.journal, lane0: s.absorbedUpTo(0)}
 	dirty := s.dirtyQueues()
@@ -57,6 +58,7 @@ func (s *Store) checkpoint() error {
 	for i := range dirty {
 		dirty[i].committed()
 	}
+	s.checkpointed.Store(firings)
 	s.metrics.checkpointSeconds.Observe(time.Since(start).Seconds())
 	return s.dropBehind(m, rp)
 }

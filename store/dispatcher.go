@@ -39,6 +39,7 @@ type dispatcher struct {
 	touched  touchedQueues
 	fresh    []delayindex.Entry // swapped with near.fresh
 	pace     pace
+	asked    int64 // for a checkpoint: the one before it, and 1; 0 = none was
 	pausedMs int64 // no firing before this time: no disk space, or enough for now
 }
 
@@ -363,9 +364,19 @@ func (d *dispatcher) journal(now int64) error {
 	d.s.metrics.journalSeconds.Observe(time.Since(start).Seconds())
 	if err == nil {
 		d.cover()
+		d.count(len(d.firings))
 		d.s.written[BytesJournal].Add(int64(commitlog.FrameHeaderSize + len(d.payload)))
 	}
 	return err
+}
+
+// count asks for a checkpoint, once, when recovery would have too much to hold.
+func (d *dispatcher) count(firings int) {
+	d.s.firings.Add(int64(firings))
+	if since := d.s.checkpointed.Load() + 1; since != d.asked && d.s.uncovered() >= d.s.opts.CheckpointFirings {
+		d.asked = since
+		d.s.kickKeeper()
+	}
 }
 
 // paused tells whether firing waits for disk space. It is asked before slots are

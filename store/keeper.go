@@ -54,7 +54,8 @@ func (k *keeper) run() error {
 	k.s.freezeOldMemtables()
 	err := k.s.flushIndexes() // on a full disk retention is what makes room
 	appended := k.s.appendedBytes()
-	due := now.Sub(k.lastCheckpoint) >= k.s.opts.CheckpointEvery || appended-k.lastBytes >= k.s.opts.CheckpointBytes
+	due := now.Sub(k.lastCheckpoint) >= k.s.opts.CheckpointEvery || appended-k.lastBytes >= k.s.opts.CheckpointBytes ||
+		k.s.uncovered() >= k.s.opts.CheckpointFirings
 	if k.s.queuesFull.Swap(false) || due {
 		if cerr := k.s.checkpoint(); cerr != nil {
 			err = errors.Join(err, cerr)
@@ -78,6 +79,9 @@ func (s *Store) appendedBytes() int64 {
 	}
 	return total
 }
+
+// uncovered is how many firings recovery would have to put again.
+func (s *Store) uncovered() int64 { return s.firings.Load() - s.checkpointed.Load() }
 
 // logError finds a log that turned read-only where nobody was told, because it
 // was not a batch of messages that failed: when a segment was sealed.

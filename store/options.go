@@ -24,6 +24,7 @@ const (
 	DefaultDiskFree           = 10 << 30
 	DefaultCheckpointEvery    = 10 * time.Second
 	DefaultCheckpointBytes    = 256 << 20
+	DefaultCheckpointFirings  = 2 << 20
 	DefaultFlushEvery         = 200 * time.Millisecond
 	DefaultSegmentSize        = 1 << 30
 	DefaultDelaySegmentSize   = 256 << 20
@@ -80,9 +81,12 @@ type Options struct {
 	MemtableBytes   int64
 	MemtableAge     time.Duration
 
-	// A checkpoint is written each CheckpointEvery, or after CheckpointBytes of appends.
-	CheckpointEvery time.Duration
-	CheckpointBytes int64
+	// A checkpoint is written each CheckpointEvery, or after CheckpointBytes of appends, or
+	// after CheckpointFirings. A start after a crash holds 8 bytes for each message that
+	// fired since, beside its slot.
+	CheckpointEvery   time.Duration
+	CheckpointBytes   int64
+	CheckpointFirings int64
 
 	// NearEntries bounds the entries (32 bytes each) in the near wheel, which has what is
 	// due in the next 45 to 90 s. Seconds that do not fit are read from the index when they
@@ -146,8 +150,10 @@ type Options struct {
 	manifestLimit int64
 	// diskSpace is how a test makes a disk full.
 	diskSpace func(dir string) (durable.Space, error)
-	quantum   int64
-	parkMax   int // entries of heavy topics that are kept in memory
+	// replayFlush bounds the slots that recovery holds.
+	replayFlush int
+	quantum     int64
+	parkMax     int // entries of heavy topics that are kept in memory
 }
 
 // EnsureDefaults replaces zero fields by their defaults.
@@ -167,6 +173,7 @@ func (o *Options) EnsureDefaults() {
 	setDefault(&o.MemtableAge, DefaultMemtableAge)
 	setDefault(&o.CheckpointEvery, DefaultCheckpointEvery)
 	setDefault(&o.CheckpointBytes, DefaultCheckpointBytes)
+	setDefault(&o.CheckpointFirings, DefaultCheckpointFirings)
 	setDefault(&o.NearEntries, DefaultNearEntries)
 	setDefault(&o.FireBatch, DefaultFireBatch)
 	setDefault(&o.EvacuateAfter, DefaultEvacuateAfter)
@@ -184,6 +191,7 @@ func (o *Options) EnsureDefaults() {
 	if o.diskSpace == nil {
 		o.diskSpace = durable.DiskSpace
 	}
+	setDefault(&o.replayFlush, replayFlush)
 	setDefault(&o.quantum, quantumFor(o.FireRate))
 	setDefault(&o.parkMax, defaultParkMax)
 	if o.Logger == nil {

@@ -65,7 +65,7 @@ func (r *recovery) countUndone(from, to int64) (n int64, err error) {
 type unfiredIterator struct {
 	delayindex.Iterator
 	s     *Store
-	fired map[commitlog.Loc]struct{}
+	fired firedSet
 }
 
 func (u *unfiredIterator) Next(dst []delayindex.Entry) (int, error) {
@@ -76,7 +76,7 @@ func (u *unfiredIterator) Next(dst []delayindex.Entry) (int, error) {
 		}
 		kept := dst[:0]
 		for i := range n {
-			if _, done := u.fired[commitlog.Loc(dst[i].Loc)]; !done {
+			if !u.fired.has(commitlog.Loc(dst[i].Loc)) {
 				kept = append(kept, dst[i])
 			}
 		}

@@ -19,9 +19,8 @@ type recovery struct {
 	s     *Store
 	st    *catalogState
 	mark  mark
-	fired map[commitlog.Loc]struct{} // of the journal from the replay point on
-	put   []putAgain                 // the slots that these firings fill
-	late  []delayindex.Entry         // not done although not after the mark
+	fired firedSet           // of the journal from the replay point on
+	late  []delayindex.Entry // not done although not after the mark
 	// damaged are the ranges of each lane that cannot be read any more.
 	damaged [laneCount][]commitlog.Damage
 	ends    [laneCount]map[int64]int64 // of the segments, by base; see holds
@@ -35,7 +34,7 @@ type recovery struct {
 // recover brings the store to where it was and returns its dispatcher, ready
 // to run. Each step needs what those before it have found.
 func (s *Store) recover() (*dispatcher, error) {
-	r := &recovery{s: s, fired: map[commitlog.Loc]struct{}{}, start: time.Now()}
+	r := &recovery{s: s, start: time.Now()}
 	for _, step := range []func() error{
 		r.openCatalog, r.openQueues,
 		r.openJournal,                    // what has fired
@@ -224,6 +223,5 @@ func (r *recovery) index(e delayindex.Entry) {
 
 // already reports whether e fired before the store was opened.
 func (r *recovery) already(e *delayindex.Entry) bool {
-	_, fired := r.fired[commitlog.Loc(e.Loc)]
-	return fired || r.mark.done(e)
+	return r.mark.done(e) || r.fired.has(commitlog.Loc(e.Loc))
 }

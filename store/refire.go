@@ -48,7 +48,7 @@ func (r *recovery) startDispatcher() (*dispatcher, error) {
 	s.lastMark = r.mark
 	s.busy.firedMs.Store(r.mark.firedMs)
 	s.busy.lightMs.Store(r.mark.reached())
-	s.log.Info("store recovered", "pending", s.Pending(), "late", len(r.late), "took", time.Since(r.start))
+	s.log.Info("store recovered", "pending", s.Pending(), "refired", len(r.fired), "late", len(r.late), "took", time.Since(r.start))
 	return d, nil
 }
 

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/consumequeue"
@@ -17,22 +19,25 @@ import (
 // its next segment, durably, and what lies behind the end of a segment was lost
 // whatever the lane has reached since.
 
-// putAgain is a firing of the journal and its wall clock.
-type putAgain struct {
-	firing
-	firedMs int64
-}
+// What recovery holds of a firing is its location, and of its slot what the queue held
+// before the crash. So the journal is read twice: for the locations, which the scan of
+// the lanes asks for, and for the slots, which need the lanes. How many firings there are
+// is bounded by Options.CheckpointFirings; only those of the millisecond in which firing was
+// when it stopped are not covered by any checkpoint, and may be more.
+
+// replayFlush is after how many slots that were put again the queues are flushed. Their
+// files then reach beyond what the checkpoint vouches for, which the next recovery, should
+// this one be cut short, does not read and writes again.
+const replayFlush = 1 << 20
 
 // openJournal collects everything that was fired since the replay point.
 func (r *recovery) openJournal() error {
 	s := r.s
+	firings := 0
 	visit := func(f commitlog.Frame) error {
 		r.lastFiredMs = max(r.lastFiredMs, f.StoreMs)
-		return eachFiring(&f, func(_ int, x firing) error {
-			r.fired[x.loc] = struct{}{}
-			r.put = append(r.put, putAgain{x, f.StoreMs})
-			return nil
-		})
+		firings += firingsIn(&f)
+		return nil
 	}
 	o := s.logOptions(journalLane, s.opts.JournalSegmentSize)
 	o.Reserve = true
@@ -41,27 +46,67 @@ func (r *recovery) openJournal() error {
 	if s.journalLog, _, err = commitlog.Open(filepath.Join(s.dir, journalDir), r.st.laneSegments(journalLane), r.st.replay.journal, visit, o); err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
+	r.fired = newFiredSet(firings)
+	if err := r.eachFired(func(x firing, _ int64) error { r.fired = append(r.fired, x.loc); return nil }); err != nil {
+		return fmt.Errorf("open journal: %w", err)
+	}
+	r.fired.sort()
+	s.firings.Store(int64(len(r.fired)))
 	return nil
+}
+
+// eachFired visits what was fired since the replay point, with the wall clock of each.
+// Damage was told of when the journal was opened.
+func (r *recovery) eachFired(visit func(x firing, firedMs int64) error) error {
+	log := r.s.journalLog
+	err := log.Scan(r.st.replay.journal, log.Tail(), func(f commitlog.Frame) error {
+		return eachFiring(&f, func(_ int, x firing) error { return visit(x, f.StoreMs) })
+	})
+	var damaged *commitlog.CorruptionError
+	if errors.As(err, &damaged) {
+		return nil
+	}
+	return err
 }
 
 // replayFirings puts the slots of the journal again.
 func (r *recovery) replayFirings() error {
 	var lost [laneCount]int64
-	for i := range r.put {
-		x := &r.put[i]
+	put := 0
+	err := r.eachFired(func(x firing, firedMs int64) error {
 		if int(x.loc.Lane()) >= laneCount && x.loc.Lane() != coldLane {
-			return fmt.Errorf("replay journal: %w: lane %d", ErrNotFound, x.loc.Lane())
+			return fmt.Errorf("%w: lane %d", ErrNotFound, x.loc.Lane())
 		}
-		e := consumequeue.Entry{Loc: uint64(x.loc), Size: x.size, Flags: consumequeue.FlagScheduled, Tag: x.tag, DeliverMs: x.firedMs}
+		e := consumequeue.Entry{Loc: uint64(x.loc), Size: x.size, Flags: consumequeue.FlagScheduled, Tag: x.tag, DeliverMs: firedMs}
 		if end := x.loc.Offset() + int64(x.size); r.isLost(x.loc, end) {
-			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: x.firedMs}
+			e = consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: firedMs}
 			lost[x.loc.Lane()] = max(lost[x.loc.Lane()], end)
 		} else {
-			r.s.keepFor(x.loc, x.size, x.firedMs)
+			r.s.keepFor(x.loc, x.size, firedMs)
 		}
 		r.restoreSlot(x.queue, x.slot, e)
+		if put++; put%r.s.opts.replayFlush == 0 {
+			return r.flushReplayed()
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("replay journal: %w", err)
 	}
-	r.put = nil
+	return r.skipLost(lost)
+}
+
+// flushReplayed lets the queues hold no more. Without space for it they hold what they
+// held before the crash.
+func (r *recovery) flushReplayed() error {
+	if err := flushQueues(r.s.dirtyQueues()); !errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	return nil
+}
+
+// skipLost keeps the lanes from giving the locations of lost messages again.
+func (r *recovery) skipLost(lost [laneCount]int64) error {
 	for id, end := range lost {
 		if end <= r.s.lanes[id].log.Tail() {
 			continue

@@ -58,6 +58,11 @@ type Store struct {
 	failure      atomic.Pointer[error]
 	failing      chan struct{} // closed when failure is set
 
+	// firings that the journal has got, from the replay point of the last recovery on, and
+	// how many of them there were when the last checkpoint began.
+	firings      atomic.Int64
+	checkpointed atomic.Int64
+
 	markMu   sync.Mutex
 	lastMark mark // guarded by markMu; written by the dispatcher
 
