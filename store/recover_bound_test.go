@@ -45,7 +45,7 @@ func TestRecoveryHoldsNoMoreThanFiresBetweenTwoCheckpoints(t *testing.T) {
 		}
 		time.Sleep(4900 * time.Millisecond)
 		for range 8 { // kills at different distances from the last checkpoint
-			time.Sleep(137 * time.Millisecond)
+			time.Sleep(151 * time.Millisecond)
 			synctest.Wait()
 			fired := q.Max()
 			again := mustOpen(t, killed(t, s), o)
