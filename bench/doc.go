@@ -52,7 +52,9 @@
 //	ack_p50_ms ..p99_ms    latency of acknowledgements
 //	cpu_us_per_msg         CPU time of the system's processes per message: of Send, for taking
 //	                       it; of Fire, for firing and delivering it. Embedded: client included
-//	client_cpu_us_per_msg  the same of the load generator
+//	client_cpu_us_per_msg  the same of the load generator. Of a broker that ran before and is none
+//	                       of our processes it stands alone: neither CPU time, memory nor files
+//	                       of it are known, and a busy machine cannot be told from a busy broker
 //	lateness_p50_ms ..p99  of delivery; with _min_ and _max_
 //	drain_per_s            delivered per second, from the first due time to the last arrival
 //	fire_per_s             delivered in the best second

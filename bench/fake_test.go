@@ -30,6 +30,7 @@ const victim = 7
 // fake is a System in memory. It is a heap of due times and one goroutine.
 type fake struct {
 	fault fault
+	place Place
 
 	mu     sync.Mutex
 	heap   dueHeap
@@ -51,6 +52,7 @@ func (f *fake) Start(_ context.Context, dir string) error {
 	return os.WriteFile(filepath.Join(dir, "log"), make([]byte, 8192), 0o600)
 }
 func (f *fake) Info() Info                    { return Info{Version: "1", Ack: "in memory"} }
+func (f *fake) Place() Place                  { return f.place }
 func (f *fake) PIDs() []int                   { return nil }
 func (f *fake) Kill9() error                  { return nil }
 func (f *fake) Restart(context.Context) error { f.starts++; return nil }

@@ -79,9 +79,7 @@ func (w *Fire) run(ctx context.Context, s *stage) error {
 		return err
 	}
 	iv.addTo(&s.result, w.N)
-	if published.ok {
-		s.result.Metrics["publish_cpu_us_per_msg"] = published.perMessage(published.systemCPU, w.N)
-	}
+	published.addCPU(&s.result, "publish_cpu_us_per_msg", w.N)
 	s.addSent(out, w.N)
 	s.addDelivered(book, first)
 	w.addLimit(s)
@@ -176,7 +174,7 @@ func (s *stage) addLateness(book *ledger) {
 // addLatenessLimit notes the bare timer's median as a fraction of ours.
 func (s *stage) addLatenessLimit(size int) {
 	name := limit.Timer
-	if len(s.sys.PIDs()) == 0 {
+	if s.sys.Place() == InProcess {
 		name = limit.TimerLocal
 	}
 	p50 := s.result.Metrics["lateness_p50_ms"]

@@ -114,6 +114,9 @@ func (w *Footprint) phase(ctx context.Context, s *stage, name string, due func(u
 	if err := s.up(ctx); err != nil {
 		return weight{}, err
 	}
+	if _, ok := s.sys.(Statser); !ok && s.sys.Place() == Foreign {
+		return weight{}, fmt.Errorf("weigh files that are not known: %w", ErrUnsupported)
+	}
 	if err := s.warmUp(ctx, w.Flow, w.Body); err != nil {
 		return weight{}, err
 	}

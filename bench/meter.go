@@ -11,7 +11,8 @@ import (
 // the difference of two readings tells what an interval cost. Where nothing can
 // be read the figures are left out of the result.
 type meter struct {
-	pids []int // roots of the system; empty when it lives in this process
+	place Place // of the system
+	pids  []int // its roots, if it is Children
 }
 
 // reading is one moment.
@@ -28,10 +29,14 @@ func (m meter) read() reading {
 	self, errSelf := probe.Self()
 	host, errHost := probe.ReadHost()
 	r.self, r.host = self, host
-	r.system = self
 	var err error
-	if len(m.pids) > 0 {
+	switch m.place {
+	case InProcess:
+		r.system = self
+	case Children:
 		r.system, err = probe.Processes(m.pids...)
+	case Foreign:
+		r.system = probe.Usage{RSS: probe.Unknown, AnonRSS: probe.Unknown, WrittenBytes: probe.Unknown}
 	}
 	r.ok = err == nil && errSelf == nil && errHost == nil
 	return r
@@ -40,12 +45,13 @@ func (m meter) read() reading {
 // interval is what happened between two readings.
 type interval struct {
 	took        time.Duration
-	systemCPU   time.Duration
+	systemCPU   time.Duration // 0 when the system is foreign
 	selfCPU     time.Duration // of the load generator; 0 when the system lives in it
-	otherCPUs   float64       // cores that neither of them kept busy, but others did
+	otherCPUs   float64       // cores that neither of them kept busy, but others did; 0 when the system is foreign
 	loadAvg     float64       // at the start
 	ok          bool
 	embedded    bool
+	foreign     bool
 	writtenDiff int64
 }
 
@@ -56,7 +62,8 @@ func (m meter) since(before reading) interval {
 		took:     now.at.Sub(before.at),
 		loadAvg:  before.host.LoadAvg,
 		ok:       before.ok && now.ok,
-		embedded: len(m.pids) == 0,
+		embedded: m.place == InProcess,
+		foreign:  m.place == Foreign,
 	}
 	used := now.system.Sub(before.system)
 	iv.systemCPU, iv.writtenDiff = used.CPU, used.WrittenBytes
@@ -65,7 +72,7 @@ func (m meter) since(before reading) interval {
 		iv.selfCPU = now.self.CPU - before.self.CPU
 		all += iv.selfCPU
 	}
-	if iv.took > 0 {
+	if iv.took > 0 && !iv.foreign {
 		iv.otherCPUs = max((now.host.Busy-before.host.Busy-all).Seconds()/iv.took.Seconds(), 0)
 	}
 	return iv
@@ -81,24 +88,31 @@ func (iv interval) loaded() bool {
 const loadedShare = 0.1
 
 // addTo writes the figures that every result has, and the CPU time per each of n
-// messages.
+// messages. Of a foreign system that of the load generator is all that is known.
 func (iv interval) addTo(r *Result, n int64) {
 	if !iv.ok {
 		return
 	}
 	r.Metrics["load_avg"] = iv.loadAvg
-	r.Metrics["other_cpus"] = iv.otherCPUs
+	if !iv.foreign {
+		r.Metrics["other_cpus"] = iv.otherCPUs
+	}
 	if iv.loaded() {
 		r.Params["loaded"] = true
 	}
-	if n > 0 {
-		r.Metrics["cpu_us_per_msg"] = iv.perMessage(iv.systemCPU, n)
-		if !iv.embedded {
-			r.Metrics["client_cpu_us_per_msg"] = iv.perMessage(iv.selfCPU, n)
-		}
+	iv.addCPU(r, "cpu_us_per_msg", n)
+	if n > 0 && !iv.embedded {
+		r.Metrics["client_cpu_us_per_msg"] = perMessage(iv.selfCPU, n)
 	}
 }
 
-func (interval) perMessage(cpu time.Duration, n int64) float64 {
+// addCPU writes the system's CPU time per each of n messages, if it is known.
+func (iv interval) addCPU(r *Result, metric string, n int64) {
+	if iv.ok && !iv.foreign && n > 0 {
+		r.Metrics[metric] = perMessage(iv.systemCPU, n)
+	}
+}
+
+func perMessage(cpu time.Duration, n int64) float64 {
 	return float64(cpu.Nanoseconds()) / 1000 / float64(n)
 }

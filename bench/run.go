@@ -199,7 +199,13 @@ func (s *stage) tearDown() error {
 	return nil
 }
 
-func (s *stage) meter() meter { return meter{pids: s.sys.PIDs()} }
+func (s *stage) meter() meter {
+	m := meter{place: s.sys.Place()}
+	if m.place == Children {
+		m.pids = s.sys.PIDs()
+	}
+	return m
+}
 
 // subscribe delivers into the inbox from now on.
 func (s *stage) subscribe(ctx context.Context) error {

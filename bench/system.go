@@ -50,8 +50,11 @@ type System interface {
 	Start(ctx context.Context, dir string) error
 	// Info is valid after Start.
 	Info() Info
+	// Place is where the system lives, and with that what can be read of it. It does
+	// not change.
+	Place() Place
 	// PIDs are the root processes whose CPU time and memory count; descendants
-	// are found by the harness. Empty: the system lives in this process.
+	// are found by the harness. Only those of Children are asked for.
 	PIDs() []int
 	// Publisher opens publisher n (0, 1, ...): usually a connection of its own.
 	Publisher(ctx context.Context, n int, o PublisherOptions) (Publisher, error)
@@ -70,6 +73,20 @@ type System interface {
 	// Close ends every process and is idempotent; dir is removed by the harness.
 	Close() error
 }
+
+// Place is where a System lives.
+type Place uint8
+
+const (
+	// InProcess is this process: its CPU time and memory are those of system and load
+	// generator together.
+	InProcess Place = iota
+	// Children are processes of its own, which PIDs names.
+	Children
+	// Foreign are processes that are not known here: of their CPU time, memory and
+	// files nothing can be said, nor who else keeps the machine busy.
+	Foreign
+)
 
 // Info describes a started System.
 type Info struct {

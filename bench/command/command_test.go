@@ -30,6 +30,7 @@ type mute struct {
 func (*mute) Name() string                        { return "mute" }
 func (*mute) Start(context.Context, string) error { return nil }
 func (*mute) Info() bench.Info                    { return bench.Info{Version: "0", Ack: "a lie"} }
+func (*mute) Place() bench.Place                  { return bench.InProcess }
 func (*mute) PIDs() []int                         { return nil }
 func (*mute) Close() error                        { return nil }
 

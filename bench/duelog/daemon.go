@@ -112,6 +112,9 @@ func (d *Daemon) Info() bench.Info {
 	return bench.Info{Version: d.version, Ack: ack, Settings: "--flush " + d.flush}
 }
 
+// Place implements bench.System.
+func (d *Daemon) Place() bench.Place { return bench.Children }
+
 // PIDs implements bench.System.
 func (d *Daemon) PIDs() []int { return []int{d.process.PID()} }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/duelog/duelog/bench"
+	"github.com/duelog/duelog/bench/limit"
 	"github.com/duelog/duelog/internal/testutil"
 	"github.com/duelog/duelog/server"
 )
@@ -89,12 +91,46 @@ func TestARunningBrokerIsMeasuredAtItsAddress(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, d.Close()) })
 	addr, _, err := parseBanner(must(os.ReadFile(d.dir + "/duelogd-1.log")))
 	require.NoError(t, err)
+	target, o := bench.Target{New: NewRemote(addr), Name: "remote"}, &bench.Options{Dir: t.TempDir()}
 	for range 2 { // the second run sees nothing of the first
-		_, err = bench.Run(t.Context(), &bench.Send{N: 300}, bench.Target{New: NewRemote(addr), Name: "remote"}, &bench.Options{Dir: t.TempDir()})
+		_, err = bench.Run(t.Context(), &bench.Send{N: 300}, target, o)
 		require.NoError(t, err)
 	}
-	_, err = bench.Run(t.Context(), &bench.Recover{N: 300}, bench.Target{New: NewRemote(addr), Name: "remote"}, &bench.Options{Dir: t.TempDir()})
-	require.ErrorIs(t, err, bench.ErrUnsupported)
+	for _, w := range []bench.Workload{&bench.Recover{N: 300}, &bench.Footprint{N: 300}} {
+		_, err = bench.Run(t.Context(), w, target, o)
+		require.ErrorIs(t, err, bench.ErrUnsupported)
+	}
+}
+
+// What this process takes must not stand for what the broker takes.
+func TestOfARunningBrokerOnlyTheClientIsMeasured(t *testing.T) {
+	t.Parallel()
+	d := &Daemon{name: "duelog", path: must(os.Executable()), flush: "async"}
+	require.NoError(t, d.Start(t.Context(), t.TempDir()))
+	t.Cleanup(func() { require.NoError(t, d.Close()) })
+	addr, _, err := parseBanner(must(os.ReadFile(d.dir + "/duelogd-1.log")))
+	require.NoError(t, err)
+	dir := t.TempDir()
+	limits := &bench.Limits{Config: limit.Config{Dir: dir, Each: 10 * time.Millisecond}}
+	_, err = limits.Measure(t.Context(), 1024)
+	require.NoError(t, err)
+	o := &bench.Options{Dir: dir, Limits: limits}
+	for w, bound := range map[bench.Workload]string{
+		&bench.Send{N: 300, Mix: bench.MixYear, Flow: bench.Flow{Window: 1}}:        limit.SyncRoundTrip,
+		&bench.Fire{N: 300, Within: 1100 * time.Millisecond, Lead: 3 * time.Second}: limit.Timer,
+	} {
+		r, err := bench.Run(t.Context(), w, bench.Target{New: NewRemote(addr), Name: "remote"}, o)
+		require.NoError(t, err)
+		require.Equal(t, bound, r.Params["limit"])
+		require.False(t, r.Loaded(), "nobody knows what the broker took of the machine")
+		for _, unknown := range []string{"cpu_us_per_msg", "publish_cpu_us_per_msg", "rss_bytes", "other_cpus"} {
+			require.NotContains(t, r.Metrics, unknown)
+		}
+		if runtime.GOOS == "linux" {
+			require.Positive(t, r.Metrics["client_cpu_us_per_msg"])
+			require.Contains(t, r.Metrics, "load_avg")
+		}
+	}
 }
 
 func TestASlowGroupDoesNotHoldUpTheOther(t *testing.T) {

@@ -88,7 +88,10 @@ func (e *Embedded) Info() bench.Info {
 	return i
 }
 
-// PIDs implements bench.System: it is this process.
+// Place implements bench.System.
+func (e *Embedded) Place() bench.Place { return bench.InProcess }
+
+// PIDs implements bench.System: there is none but this process.
 func (e *Embedded) PIDs() []int { return nil }
 
 // Stats implements bench.Statser.

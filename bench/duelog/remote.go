@@ -9,8 +9,8 @@ import (
 	"github.com/duelog/duelog/bench/wire"
 )
 
-// Remote is a broker that runs already. Its processes are not known, so there is
-// no CPU time of it, and it cannot be killed. A run leaves its topic behind.
+// Remote is a broker that runs already. Its processes and files are not known, so
+// there is neither CPU time nor memory of it, nor can it be weighed or killed. A run leaves its topic behind.
 type Remote struct {
 	addr  string
 	topic *wire.Topic
@@ -37,6 +37,9 @@ func (r *Remote) Start(ctx context.Context, _ string) error {
 func (r *Remote) Info() bench.Info {
 	return bench.Info{Version: "unknown, at " + r.addr, Ack: "as the broker is configured"}
 }
+
+// Place implements bench.System.
+func (r *Remote) Place() bench.Place { return bench.Foreign }
 
 // PIDs implements bench.System: none is known.
 func (r *Remote) PIDs() []int { return nil }

@@ -190,6 +190,9 @@ func (s *System) Info() bench.Info {
 	}
 }
 
+// Place implements bench.System.
+func (s *System) Place() bench.Place { return bench.Children }
+
 // PIDs implements bench.System.
 func (s *System) PIDs() []int { return []int{s.broker.PID(), s.nameServer.PID()} }
 
