@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -57,7 +58,7 @@ func (b brokers) command(ts *testscript.TestScript, args []string) {
 }
 
 // TestOnlineScripts runs testdata/online/*.txtar, in which `broker DIR` starts a
-// broker.
+// broker, and DAY is a date a hundred days ahead.
 func TestOnlineScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/online",
@@ -65,6 +66,7 @@ func TestOnlineScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("GORACE", noRaceSleep)
+			env.Setenv("DAY", time.Now().UTC().AddDate(0, 0, 100).Format(time.DateOnly))
 			env.Values[brokers{}.key()] = brokers{}
 			return nil
 		},
