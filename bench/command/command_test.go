@@ -16,7 +16,13 @@ import (
 	"github.com/duelog/duelog/bench"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(hangUpEnv); path != "" {
+		p, _ := process(&watched{})
+		os.Exit(Execute(context.Background(), []string{"fire", "--systems", "mute", "--lead", "10m", "-n", "10", "--no-limits", "--json", path}, p))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // mute is a system that acknowledges scheduled messages and forgets them.
 // Ordinary ones it delivers to the subscriber that it has.

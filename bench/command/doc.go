@@ -1,10 +1,11 @@
 // Package command is the command line of duelog-bench: it makes workloads of
 // flags, runs them, and writes what package report makes of the results.
 //
-// Results are written to the JSON file after every run, replacing it as a whole.
-// The first Ctrl-C ends the run that goes on, whose processes and directories are
-// removed, and the results so far stay; a second one kills this process, and the
-// kernel kills its children with it.
+// Results are written to the JSON file at the start and after every run, replacing it
+// as a whole. The first Ctrl-C, or the end of the terminal, ends the run that goes on,
+// whose processes and directories are removed, and the results so far stay; a second
+// one kills this process, and the kernel kills its children with it. What a killed one
+// leaves on disk is removed by the next session that has the same --dir.
 //
 // Exit codes: 0 all ran; 1 something could not be run, or ended by Ctrl-C; 2 wrong
 // flag; 3 a system broke a promise, or compare found a regression.
@@ -51,7 +52,7 @@ type Process struct {
 // Execute runs the command line args, without the program's name, and returns
 // the exit code. It prints errors itself.
 func Execute(ctx context.Context, args []string, p Process) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, endings()...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends the process
 	cmd := newCommand(p)
@@ -69,6 +70,16 @@ func Execute(ctx context.Context, args []string, p Process) int {
 	}
 	fmt.Fprintf(p.Err, "duelog-bench: %v\n", err)
 	return ExitFailed
+}
+
+// endings are the signals that end a command in order. nohup ignores the end of the
+// terminal, and so does what it starts.
+func endings() []os.Signal {
+	out := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		out = append(out, syscall.SIGHUP)
+	}
+	return out
 }
 
 const longHelp = `duelog-bench measures duelog, other schedulers of messages, and what the machine could

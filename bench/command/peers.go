@@ -74,7 +74,7 @@ func (x *session) contest(ctx context.Context, n int64) error {
 func (x *session) fit(ctx context.Context, t bench.Target, n int64) (int64, error) {
 	x.screen.say("%s (%s): how fast it is", t.Name, t.Mode)
 	probe := &bench.Send{N: min(n, paceMessages), Mix: bench.MixHalfHour}
-	r, err := bench.Run(ctx, probe, t, &bench.Options{Dir: x.scratch, Progress: x.screen.show})
+	r, err := bench.Run(ctx, probe, t, &bench.Options{Dir: x.scratch.path, Progress: x.screen.show})
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}

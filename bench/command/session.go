@@ -49,7 +49,7 @@ type session struct {
 	process Process
 	file    *bench.File
 	limits  *bench.Limits
-	scratch string // a directory of this run
+	scratch *scratch // the directory of this run
 	systems bench.Systems
 	screen  *screen
 	worse   bool // a system broke a promise
@@ -66,23 +66,28 @@ func newSession(s settings, p Process) (*session, error) {
 	if info, err := os.Stat(s.dir); err != nil || !info.IsDir() {
 		return nil, usageError{fmt.Errorf("--dir %s is no directory", s.dir)}
 	}
-	scratch, err := os.MkdirTemp(s.dir, "duelog-bench-*")
+	scratch, err := newScratch(s.dir)
 	if err != nil {
-		return nil, fmt.Errorf("make directory: %w", err)
+		return nil, err
 	}
 	x := &session{
 		settings: s, process: p, scratch: scratch, screen: newScreen(p.Err),
 		file: &bench.File{Schema: bench.Schema, Revision: revision(), Date: time.Now().UTC(), Machine: probe.ReadMachine(s.dir), Results: []bench.Result{}},
 	}
 	if !s.noLimits {
-		x.limits = &bench.Limits{Config: limit.Config{Dir: scratch}}
+		x.limits = &bench.Limits{Config: limit.Config{Dir: scratch.path}}
 	}
-	program := binary{given: s.duelogd, dir: scratch}
+	program := binary{given: s.duelogd, dir: scratch.path}
 	x.systems = duelog.Systems(program.path)
 	maps.Copy(x.systems, p.Peers)
 	if s.addr != "" {
 		x.systems["remote"] = duelog.NewRemote(s.addr)
 		x.settings.systems = []string{"remote"}
+	}
+	// Who looks finds valid JSON from the first moment; and a place that cannot be
+	// written is known before hours of measuring.
+	if err := x.out.save(x.file); err != nil {
+		return nil, errors.Join(err, scratch.remove())
 	}
 	return x, nil
 }
@@ -161,7 +166,7 @@ func (x *session) run(ctx context.Context, workloads []bench.Workload) error {
 // one measures one workload once. Only the end of ctx and a file that cannot be
 // written stop a session; another failure is noted and the next run comes.
 func (x *session) one(ctx context.Context, w bench.Workload, t bench.Target, round int) error {
-	r, err := bench.Run(ctx, w, t, &bench.Options{Dir: x.scratch, Limits: x.limits, Round: round, Progress: x.screen.show})
+	r, err := bench.Run(ctx, w, t, &bench.Options{Dir: x.scratch.path, Limits: x.limits, Round: round, Progress: x.screen.show})
 	x.screen.done(&r)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -190,7 +195,7 @@ func (x *session) measureLimits(ctx context.Context, w bench.Workload) error {
 // how it went altogether.
 func (x *session) close(err error) error {
 	x.screen.close()
-	if rerr := os.RemoveAll(x.scratch); err == nil {
+	if rerr := x.scratch.remove(); err == nil {
 		err = rerr
 	}
 	if werr := x.out.write(x.process.Out, x.file); err == nil {
