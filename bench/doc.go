@@ -51,7 +51,9 @@
 //	send_per_s             acknowledged messages per second
 //	ack_p50_ms ..p99_ms    latency of acknowledgements
 //	cpu_us_per_msg         CPU time of the system's processes per message: of Send, for taking
-//	                       it; of Fire, for firing and delivering it. Embedded: client included
+//	                       it, also of Scale, Recover and Footprint; of Fire, for firing and
+//	                       delivering it. Embedded: client included
+//	..._cpu_us_per_msg     of it, each process of a system that has several: broker, nameserver
 //	client_cpu_us_per_msg  the same of the load generator. Of a broker that ran before and is none
 //	                       of our processes it stands alone: neither CPU time, memory nor files
 //	                       of it are known, and a busy machine cannot be told from a busy broker
@@ -63,6 +65,7 @@
 //	bytes_stored_ratio     of a fired message to an ordinary one of the same body
 //	bytes_written_ratio    the same for bytes handed to the block layer in all
 //	restart_ms             from the start after a kill to the first acknowledgement
+//	restart_cpu_ms         CPU time of the processes until then
 //	rss_bytes              resident memory, shared pages by share
 //	append_ns              wall time per acknowledged message
 //	scattered_disk_ratio   of Cold: messages read, a block each, to random reads of these blocks

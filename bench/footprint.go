@@ -59,15 +59,15 @@ type Retainer interface {
 
 // weight is what a system takes, per message of a phase.
 type weight struct {
-	stored    float64 // bytes in use, as the system says, else allocated
-	allocated float64 // blocks of its files
-	written   float64 // bytes its processes caused to be written; negative: unknown
-	device    float64 // bytes its device wrote, by whomever; negative: unknown
-	rss       int64   // bytes
+	stored    float64  // bytes in use, as the system says, else allocated
+	allocated float64  // blocks of its files
+	written   float64  // bytes its processes caused to be written; negative: unknown
+	device    float64  // bytes its device wrote, by whomever; negative: unknown
+	rss       int64    // bytes
+	publish   interval // in which the messages were sent
 }
 
 func (w *Footprint) run(ctx context.Context, s *stage) error {
-	before := meter{}.read()
 	plain, err := w.phase(ctx, s, "ordinary", nil)
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func (w *Footprint) run(ctx context.Context, s *stage) error {
 	if err := w.retained(ctx, s); err != nil {
 		return err
 	}
-	meter{}.since(before).addTo(&s.result, 0)
+	pending.publish.addTo(&s.result, w.N)
 	w.report(&s.result, plain, pending, fired)
 	return nil
 }
@@ -124,10 +124,12 @@ func (w *Footprint) phase(ctx context.Context, s *stage, name string, due func(u
 	if err != nil {
 		return weight{}, err
 	}
-	book := s.ledger(w.N, w.Body)
+	book, m := s.ledger(w.N, w.Body), s.meter()
+	start := m.read()
 	if _, err := s.publish(ctx, load{Flow: w.Flow, phase: name, book: book, due: due}); err != nil {
 		return weight{}, err
 	}
+	publish := m.since(start)
 	mix := MixNow
 	if due != nil {
 		mix = w.Mix
@@ -135,7 +137,9 @@ func (w *Footprint) phase(ctx context.Context, s *stage, name string, due func(u
 	if err := s.verifySent(ctx, book, mix); err != nil {
 		return weight{}, err
 	}
-	return s.weigh(ctx, before, w.N)
+	out, err := s.weigh(ctx, before, w.N)
+	out.publish = publish
+	return out, err
 }
 
 // fired weighs N messages that were scheduled, fired and consumed.

@@ -11,14 +11,16 @@ import (
 // the difference of two readings tells what an interval cost. Where nothing can
 // be read the figures are left out of the result.
 type meter struct {
-	place Place // of the system
-	pids  []int // its roots, if it is Children
+	place Place    // of the system
+	pids  []int    // its roots, if it is Children
+	names []string // of pids; nil: they are not told apart
 }
 
 // reading is one moment.
 type reading struct {
 	at     time.Time
 	system probe.Usage
+	roots  []time.Duration // CPU time of each of the system's roots with its descendants
 	self   probe.Usage
 	host   probe.Host
 	ok     bool
@@ -34,7 +36,7 @@ func (m meter) read() reading {
 	case InProcess:
 		r.system = self
 	case Children:
-		r.system, err = probe.Processes(m.pids...)
+		r.system, r.roots, err = m.readRoots()
 	case Foreign:
 		r.system = probe.Usage{RSS: probe.Unknown, AnonRSS: probe.Unknown, WrittenBytes: probe.Unknown}
 	}
@@ -42,13 +44,29 @@ func (m meter) read() reading {
 	return r
 }
 
+// readRoots returns the usage of all processes together, and the CPU time by root.
+func (m meter) readRoots() (all probe.Usage, roots []time.Duration, err error) {
+	if all, err = probe.Processes(m.pids...); err != nil {
+		return all, nil, err
+	}
+	for i := range m.names {
+		one, err := probe.Processes(m.pids[i])
+		if err != nil {
+			return all, nil, err
+		}
+		roots = append(roots, one.CPU)
+	}
+	return all, roots, nil
+}
+
 // interval is what happened between two readings.
 type interval struct {
 	took        time.Duration
-	systemCPU   time.Duration // 0 when the system is foreign
-	selfCPU     time.Duration // of the load generator; 0 when the system lives in it
-	otherCPUs   float64       // cores that neither of them kept busy, but others did; 0 when the system is foreign
-	loadAvg     float64       // at the start
+	systemCPU   time.Duration            // 0 when the system is foreign
+	selfCPU     time.Duration            // of the load generator; 0 when the system lives in it
+	otherCPUs   float64                  // cores that neither of them kept busy, but others did; 0 when the system is foreign
+	loadAvg     float64                  // at the start
+	roots       map[string]time.Duration // systemCPU by name of root, of a system that names them
 	ok          bool
 	embedded    bool
 	foreign     bool
@@ -67,6 +85,12 @@ func (m meter) since(before reading) interval {
 	}
 	used := now.system.Sub(before.system)
 	iv.systemCPU, iv.writtenDiff = used.CPU, used.WrittenBytes
+	if iv.ok && len(m.names) > 0 {
+		iv.roots = map[string]time.Duration{}
+		for i, name := range m.names {
+			iv.roots[name] = now.roots[i] - before.roots[i]
+		}
+	}
 	all := iv.systemCPU
 	if !iv.embedded {
 		iv.selfCPU = now.self.CPU - before.self.CPU
@@ -101,6 +125,11 @@ func (iv interval) addTo(r *Result, n int64) {
 		r.Params["loaded"] = true
 	}
 	iv.addCPU(r, "cpu_us_per_msg", n)
+	for name, cpu := range iv.roots {
+		if n > 0 {
+			r.Metrics[name+"_cpu_us_per_msg"] = perMessage(cpu, n)
+		}
+	}
 	if n > 0 && !iv.embedded {
 		r.Metrics["client_cpu_us_per_msg"] = perMessage(iv.selfCPU, n)
 	}

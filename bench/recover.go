@@ -72,6 +72,7 @@ func (w *Recover) run(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
+	s.addRestartCPU()
 	if err := s.subscribe(ctx); err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (w *Recover) run(ctx context.Context, s *stage) error {
 	if err := s.checkPending(ctx, w.N); err != nil {
 		return err
 	}
-	iv.addTo(&s.result, 0)
+	iv.addTo(&s.result, w.N+soonMessages)
 	r := &s.result
 	r.Metrics["restart_ms"], r.Metrics["accept_ms"] = ms(acked), ms(accepts)
 	r.Metrics["rss_bytes"] = float64(pendingRSS.RSS)
@@ -104,6 +105,15 @@ func (s *stage) afterCrash(err error) error {
 		return nil
 	}
 	return bad
+}
+
+// addRestartCPU notes the CPU time of the processes that have just started.
+func (s *stage) addRestartCPU() {
+	if m := s.meter(); m.place == Children {
+		if now := m.read(); now.ok {
+			s.result.Metrics["restart_cpu_ms"] = ms(now.system.CPU)
+		}
+	}
 }
 
 // crash kills and restarts the system; it returns how long it took until it

@@ -203,6 +203,9 @@ func (s *stage) meter() meter {
 	m := meter{place: s.sys.Place()}
 	if m.place == Children {
 		m.pids = s.sys.PIDs()
+		if n, ok := s.sys.(Named); ok {
+			m.names = n.ProcessNames()
+		}
 	}
 	return m
 }

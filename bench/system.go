@@ -155,6 +155,13 @@ type Finder interface {
 	Find(ctx context.Context, id uint64, due time.Time, is func(body []byte) bool) string
 }
 
+// Named is a System of several root processes that tells them apart.
+type Named interface {
+	// ProcessNames are those of PIDs, in their order, each fit to begin the name of a
+	// metric: "broker".
+	ProcessNames() []string
+}
+
 // Simulator is a System that lives by a clock which the harness moves: through years
 // in seconds.
 type Simulator interface {

@@ -65,6 +65,10 @@ func TestADaemonComesBackAfterAKill(t *testing.T) {
 	require.NoError(t, err)
 	require.Positive(t, r.Metrics["restart_ms"])
 	require.Positive(t, r.Metrics["rss_bytes"])
+	if runtime.GOOS == "linux" {
+		require.Positive(t, r.Metrics["restart_cpu_ms"])
+		require.Positive(t, r.Metrics["cpu_us_per_msg"])
+	}
 }
 
 func TestFootprintCountsTheIndexOfWhatIsPending(t *testing.T) {

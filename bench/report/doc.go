@@ -53,8 +53,11 @@ func flow(p map[string]any) string {
 	if b := fmt.Sprint(p["batch"]); b != "0" && b != "1" {
 		s += " batch " + b
 	}
-	if p["loop"] == "open" {
+	switch p["loop"] {
+	case "open":
 		s += fmt.Sprintf(" at %v/s", p["rate"])
+	case "closed":
+		s = "closed " + s
 	}
 	return s
 }

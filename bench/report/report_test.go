@@ -44,6 +44,16 @@ func TestTable(t *testing.T) {
 	golden(t, "table.txt", out.Bytes())
 }
 
+// A rate means nothing without the loop that offered it.
+func TestATitleNamesTheLoop(t *testing.T) {
+	p := map[string]any{"mix": "year", "publishers": 2, "window": 1000, "batch": 0, "loop": "closed"}
+	require.Equal(t, "send year, closed 2x1000", title(&bench.Result{Workload: "send", Params: p}))
+	p["window"] = 1
+	require.Equal(t, "send year, closed sync x2", title(&bench.Result{Workload: "send", Params: p}))
+	p["loop"], p["rate"] = "open", 300
+	require.Equal(t, "send year, sync x2 at 300/s", title(&bench.Result{Workload: "send", Params: p}))
+}
+
 func TestMarkdown(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, Markdown(&out, sample(t)))

@@ -196,6 +196,9 @@ func (s *System) Place() bench.Place { return bench.Children }
 // PIDs implements bench.System.
 func (s *System) PIDs() []int { return []int{s.broker.PID(), s.nameServer.PID()} }
 
+// ProcessNames implements bench.Named.
+func (s *System) ProcessNames() []string { return []string{"broker", "nameserver"} }
+
 // Subscribe implements bench.System.
 func (s *System) Subscribe(ctx context.Context, deliver func([]byte, time.Time)) (func(), error) {
 	return s.SubscribeGroup(ctx, "bench", deliver)
