@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ func (e *env) report(cmd *cobra.Command, err error) {
 		return
 	}
 	fmt.Fprintf(e.Err, "duelogctl: %v\n", err)
-	next := nextStep(err)
+	next := cmp.Or(nextStep(err), usualStep(err))
 	if next == "" && exitCode(err) == ExitUsage {
 		next = cmd.CommandPath() + " --help"
 	}

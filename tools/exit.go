@@ -81,19 +81,27 @@ func stopped(ctx context.Context, follows bool, err error) error {
 	return finished(ctx, err)
 }
 
-// nextStep is the hint of err, or what is to be done about any error of its kind; "" if
-// nobody knows.
+// nextStep is the hint of err, "" if it has none.
 func nextStep(err error) string {
 	var h *hintError
-	switch {
-	case errors.As(err, &h):
+	if errors.As(err, &h) {
 		return h.next
+	}
+	return ""
+}
+
+// usualStep is what helps against most errors of the kind of err; "" if nobody knows.
+func usualStep(err error) string {
+	var path *fs.PathError
+	switch {
 	case errors.Is(err, commitlog.ErrVersion), errors.Is(err, delayindex.ErrVersion), errors.Is(err, keyindex.ErrVersion), errors.Is(err, consumequeue.ErrVersion):
 		return "use the duelogctl of the release that wrote it"
 	case errors.Is(err, syscall.ENOSPC):
 		return "free space where the results go, and run it again"
 	case errors.Is(err, fs.ErrPermission):
 		return "run it as a user who may, such as that of the broker"
+	case errors.As(err, &path):
+		return "look at " + path.Path + ": is it there, and on a disk that is well?"
 	}
 	return ""
 }
