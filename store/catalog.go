@@ -41,6 +41,7 @@ type queueState struct {
 type catalogState struct {
 	segments  map[uint8]map[int64]commitlog.SegmentInfo // lane, base
 	given     map[uint8]map[int64][]commitlog.Range     // of these, by the same: what was given back of them
+	deaths    map[uint8]*deaths                         // by lane
 	runs      map[uint8][]delayindex.RunInfo            // by lane, in Start order
 	indexed   map[uint8]int64
 	keys      map[uint8]*keysState // of the lanes with a key index
@@ -50,6 +51,7 @@ type catalogState struct {
 	replay    replayPoint
 	cold      map[int64]cold.Info  // by base
 	cuts      map[int64]segmentCut // of segments in the far lane, by base
+	single    bool                 // nobody wants more than to know how long an operation is
 }
 
 // segmentCut says from which fire time on the messages of a segment have moved.
@@ -59,6 +61,7 @@ func newCatalogState() *catalogState {
 	return &catalogState{
 		segments:  map[uint8]map[int64]commitlog.SegmentInfo{},
 		given:     map[uint8]map[int64][]commitlog.Range{},
+		deaths:    map[uint8]*deaths{},
 		runs:      map[uint8][]delayindex.RunInfo{},
 		indexed:   map[uint8]int64{},
 		keys:      map[uint8]*keysState{},
@@ -81,6 +84,13 @@ func (st *catalogState) putGiven(lane uint8, base int64, r commitlog.Range) {
 		st.given[lane] = map[int64][]commitlog.Range{}
 	}
 	st.given[lane][base] = commitlog.MergeRange(st.given[lane][base], r)
+}
+
+func (st *catalogState) deathsOf(lane uint8) *deaths {
+	if st.deaths[lane] == nil {
+		st.deaths[lane] = newDeaths()
+	}
+	return st.deaths[lane]
 }
 
 // laneGiven lists what was given back of a lane's segments.
@@ -109,6 +119,9 @@ func (st *catalogState) laneSegments(lane uint8) []commitlog.SegmentInfo {
 func (st *catalogState) dropSegment(lane uint8, base int64) {
 	delete(st.segments[lane], base)
 	delete(st.given[lane], base)
+	if d := st.deaths[lane]; d != nil {
+		d.removed(base)
+	}
 	if lane == farLane {
 		st.dropCut(base)
 	}
@@ -191,6 +204,12 @@ func (st *catalogState) snapshot() [][]byte {
 			}
 		}
 	}
+	for lane, d := range st.deaths {
+		for _, base := range d.bases() {
+			d.snapshot(&e, lane, base)
+			next()
+		}
+	}
 	for lane, runs := range st.runs {
 		for _, r := range runs {
 			e.run(lane, r)
@@ -223,7 +242,8 @@ type catalog struct {
 	mu    sync.Mutex
 	m     *manifest
 	state *catalogState
-	limit int64 // size at which the MANIFEST is rewritten
+	limit int64 // size at which the MANIFEST is rewritten, if it is twice what it was then
+	whole int64 // size after the last time
 	// broken is told, once or more, when an append failed in a way that leaves open
 	// what a restart will find: nothing can be committed before that any more.
 	broken func(error)
@@ -265,14 +285,16 @@ func (c *catalog) commit(e edit) error {
 	if err := e.apply(c.state); err != nil {
 		panic("BUG: own manifest edit: " + err.Error())
 	}
-	if c.m.size() < c.limit {
+	if c.m.size() < max(c.limit, 2*c.whole) {
 		return nil
 	}
 	if err := c.m.rewrite(c.state.snapshot()); err != nil {
 		if err = c.failed(fmt.Errorf("rewrite manifest: %w", err)); !errors.Is(err, syscall.ENOSPC) {
 			return err
 		}
+		return nil
 	}
+	c.whole = c.m.size()
 	return nil
 }
 

@@ -50,11 +50,15 @@ func (s *Store) checkpoint() error {
 		}
 	}
 	s.addSegments(&e)
+	if err := s.addDeaths(&e); err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
 	e.mark(m)
 	e.replay(rp)
 	if err := s.catalog.commit(e); err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
+	s.deathsKept()
 	for i := range dirty {
 		dirty[i].committed()
 	}

@@ -27,6 +27,7 @@ const (
 	opReplay      = 10 // journal i64, lane0 i64
 	opNextQueue   = 11 // id u32
 	opGivenBack   = 12 // lane u8, base, from, to i64
+	opUnits       = 13 // lane u8, base i64, first u32, bytes u32, units as in appendUnits
 	opCold        = 16 // base, size, fileSize, records, minFireMs, maxFireMs, deadTo, keepMs i64
 	opColdGone    = 17 // base i64
 	opCut         = 18 // base, end, cutMs i64
@@ -67,6 +68,17 @@ func (e *edit) segmentGone(lane uint8, base int64) {
 func (e *edit) givenBack(lane uint8, base int64, r commitlog.Range) {
 	*e = append(*e, opGivenBack, lane)
 	e.ints(base, r.From, r.To)
+}
+
+// units says when the units of the segment at base die, from number first on. Without
+// units it says that there are none yet.
+func (e *edit) units(lane uint8, base int64, first uint32, us []unit) {
+	*e = append(*e, opUnits, lane)
+	e.ints(base)
+	b := appendUnits(nil, us)
+	*e = binary.LittleEndian.AppendUint32(*e, first)
+	*e = binary.LittleEndian.AppendUint32(*e, uint32(len(b)))
+	*e = append(*e, b...)
 }
 
 func (e *edit) run(lane uint8, r delayindex.RunInfo) {
@@ -203,6 +215,8 @@ func (r *editReader) applyOne(st *catalogState) {
 		st.dropSegment(lane, base)
 	case opGivenBack:
 		r.applyGivenBack(st)
+	case opUnits:
+		r.applyUnits(st)
 	case opRun:
 		lane := r.u8()
 		st.putRun(lane, delayindex.RunInfo{Start: r.i64(), End: r.i64(), Count: r.i64(), MinFireMs: r.i64(), MaxFireMs: r.i64()})
@@ -269,6 +283,20 @@ func (r *editReader) applyGivenBack(st *catalogState) {
 		r.err = fmt.Errorf("%w: range [%d, %d) of the segment at %d", errEdit, given.From, given.To, base)
 	default:
 		st.putGiven(lane, base, given)
+	}
+}
+
+func (r *editReader) applyUnits(st *catalogState) {
+	lane, base, first := r.u8(), r.i64(), r.u32()
+	us, err := parseUnits(r.take(int(r.u32())))
+	if r.err != nil || st.single {
+		return
+	}
+	if err == nil {
+		err = st.deathsOf(lane).register(base, first, us)
+	}
+	if err != nil {
+		r.err = fmt.Errorf("%w: %w of the segment at %d", errEdit, err, base)
 	}
 }
 

@@ -123,7 +123,6 @@ func (ev *evacuation) swap(stay []*delayindex.Replacement, late []movedCancel) e
 	}
 	err = errors.Join(doneFar(), doneCold())
 	if ev.whole {
-		ev.l.deaths.removed(ev.seg.Base)
 		return errors.Join(err, ev.l.log.Remove(ev.seg.Base))
 	}
 	ev.l.log.LimitFire(ev.seg.Base, ev.cutMs-1)

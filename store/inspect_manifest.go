@@ -23,7 +23,8 @@ type ManifestField struct {
 // opLayouts describes the fields that applyOne reads, one operation each: its
 // name, then field:type. A name of type topic is a u16 length and the bytes;
 // lanes is a count and as many i64; places is a u32 count and as many queue ids with
-// the place (when, loc) up to which they are done.
+// the place (when, loc) up to which they are done; units is a count of bytes and the
+// times of as many units, of which the latest fire/store are shown, in seconds since 1970.
 var opLayouts = map[uint8]string{
 	opSegment:     "segment lane:u8 base:i64 end:i64 sealed:u8 records:i64 max_store_ms:i64 max_fire_ms:i64 created_ms:i64 last_store_ms:i64",
 	opSegmentGone: "segment-gone lane:u8 base:i64",
@@ -38,6 +39,7 @@ var opLayouts = map[uint8]string{
 	opReplay:      "replay journal:i64 lane0:i64",
 	opNextQueue:   "next-queue id:u32",
 	opGivenBack:   "given-back lane:u8 base:i64 from:i64 to:i64",
+	opUnits:       "units lane:u8 base:i64 first:u32 dies:units",
 	opCold:        "cold base:i64 size:i64 file_size:i64 records:i64 min_fire_ms:i64 max_fire_ms:i64 dead_to:i64 keep_ms:i64",
 	opColdGone:    "cold-gone base:i64",
 	opCut:         "cut base:i64 end:i64 cut_ms:i64",
@@ -78,7 +80,9 @@ func eachOp(e edit, off int64, number uint64, visit func(ManifestOp) bool) (more
 	for len(r.b) > 0 {
 		rest := len(r.b)
 		before := r.b
-		r.applyOne(newCatalogState()) // decides how long the operation is
+		st := newCatalogState()
+		st.single = true
+		r.applyOne(st) // decides how long the operation is
 		if r.err != nil {
 			return false, r.err
 		}
@@ -116,6 +120,9 @@ func describeOp(b []byte, off int64) ManifestOp {
 				id, when, loc := r.u32(), r.i64(), r.i64()
 				op.Fields = append(op.Fields, ManifestField{at, fmt.Sprintf("%s_%d", name, id), fmt.Sprintf("%x %x", uint64(when), uint64(loc))})
 			}
+		case "units":
+			us, _ := parseUnits(r.take(int(r.u32())))
+			op.Fields = append(op.Fields, ManifestField{at, name, describeUnits(us)})
 		default:
 			op.Fields = append(op.Fields, ManifestField{at, name, r.field(kind)})
 		}
@@ -124,6 +131,14 @@ func describeOp(b []byte, off int64) ManifestOp {
 		op.Fields = append(op.Fields, ManifestField{off + int64(len(b)-len(r.b)), "bytes", fmt.Sprintf("%x", r.b)})
 	}
 	return op
+}
+
+func describeUnits(us []unit) string {
+	var last unit
+	for _, u := range us {
+		last.raise(u)
+	}
+	return fmt.Sprintf("%d units, up to %d/%d", len(us), last.fireSec, last.storeSec)
 }
 
 func (r *editReader) field(kind string) any {

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,7 @@ func everyOp() edit {
 	e.replay(replayPoint{journal: 11, lane0: 12})
 	e.nextQueue(9)
 	e.givenBack(1, 4096, commitlog.Range{From: 4096, To: 4200})
+	e.units(1, 4096, 0, []unit{{8, 9}, {10, 0}})
 	e.segmentGone(1, 4096)
 	e.runGone(1, delayindex.RunInfo{Start: 4096, End: 5000})
 	e.queueGone(7)
@@ -54,11 +56,13 @@ func TestManifestOpsDescribesEveryOperation(t *testing.T) {
 			require.NotEqual(t, "bytes", f.Name, "%s: its layout leaves bytes over", op.Name)
 		}
 	}
-	require.Len(t, seen, 13, "everyOp has all operations but those of the key index")
+	require.Len(t, seen, 14, "everyOp has all operations but those of the key index")
 	require.Equal(t, ManifestOp{Offset: 32, Append: 1, Name: "queue", Fields: []ManifestField{
 		{33, "id", int64(7)}, {37, "queue", int64(3)}, {41, "topic", "orders"},
 	}}, ops[0])
 	require.Equal(t, uint64(2), ops[len(ops)-1].Append)
+	units := ops[slices.IndexFunc(ops, func(op ManifestOp) bool { return op.Name == "units" })]
+	require.Equal(t, "2 units, up to 10/9", units.Fields[3].Value)
 }
 
 // Whoever adds an operation describes it, or nobody will know it in a dump.

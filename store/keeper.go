@@ -160,10 +160,14 @@ func (s *Store) flushIndex(l *lane) error {
 	}
 	e.indexed(l.id, ri.End)
 	s.addSegments(&e) // before the mark: how long late messages live
+	if err := s.addDeaths(&e); err != nil {
+		return err
+	}
 	e.mark(m)
 	if err := s.catalog.commit(e); err != nil {
 		return err
 	}
+	s.deathsKept()
 	if err := l.index.Install(ri, wrote); err != nil {
 		return err
 	}

@@ -97,16 +97,15 @@ func (l *lane) Committed(items []commitlog.Item, storeMs, end int64, err error) 
 		it := &items[i]
 		bytes += int64(it.Size)
 		l.hashes = appendKeys(l.hashes, it.Loc, it.Keys)
+		dies.raise(deathOf(it, storeMs))
 		if it.Flags&commitlog.FlagScheduled != 0 {
 			l.scratch = append(l.scratch, indexEntry(it))
-			dies.fireSec = max(dies.fireSec, ceilSec(it.When))
 			if q := l.s.registry.byID(it.Queue); q != nil {
 				q.scheduled.Add(1)
 			}
 			continue
 		}
 		l.publish(it, storeMs)
-		dies.storeSec = ceilSec(storeMs)
 	}
 	l.deaths.note(items[0].Loc.Offset()-commitlog.RecordHeaderSize-commitlog.FrameHeaderSize, end, dies)
 	l.touched.wake()
@@ -139,6 +138,9 @@ func (l *lane) keepFor(loc commitlog.Loc, size uint32, fireMs int64) {
 func (l *lane) SegmentAdded(id uint8, base int64) error {
 	var e edit
 	e.segment(id, commitlog.SegmentInfo{Base: base, End: base})
+	if l.deaths != nil {
+		e.units(id, base, 0, nil)
+	}
 	err := l.s.catalog.commit(e)
 	if errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)

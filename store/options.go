@@ -211,8 +211,8 @@ func (o *Options) Validate() error {
 	for name, size := range map[string]int64{
 		"SegmentSize": o.SegmentSize, "DelaySegmentSize": o.DelaySegmentSize, "JournalSegmentSize": o.JournalSegmentSize,
 	} {
-		if size < 64<<10 || size%4096 != 0 {
-			return fmt.Errorf("%s is %d: it must be a multiple of 4096 of at least 65536 bytes", name, size)
+		if size < 64<<10 || size%4096 != 0 || size > maxUnits*commitlog.GiveBackUnit {
+			return fmt.Errorf("%s is %d: it must be a multiple of 4096 between 65536 bytes and 64 GiB", name, size)
 		}
 	}
 	if o.DelaySegmentSize > cold.MaxSegmentSize {

@@ -101,7 +101,8 @@ func (r *recovery) openLane(id uint8) error {
 	if id == 0 {
 		size = s.opts.SegmentSize
 	}
-	l := &lane{s: s, id: id, segmentSize: size, deaths: newDeaths(size)}
+	l := &lane{s: s, id: id, segmentSize: size, deaths: r.st.deathsOf(id)}
+	l.deaths.segmentSize = size
 	s.lanes[id] = l
 	indexed, err := r.openIndex(l)
 	if err != nil {
@@ -115,6 +116,7 @@ func (r *recovery) openLane(id uint8) error {
 		return err
 	}
 	visit := func(f commitlog.Frame) error {
+		l.noteDeaths(&f)
 		r.visitFrame(l, &f, indexed)
 		r.visitKeys(l, &f)
 		return nil
@@ -140,11 +142,7 @@ func (r *recovery) openLane(id uint8) error {
 			return err
 		}
 	}
-	for _, info := range l.log.Segments() {
-		if !info.Sealed {
-			l.deaths.found(&info)
-		}
-	}
+	l.deaths.found(l.log.Segments(), o.GivenBack)
 	s.free(l, o.GivenBack) // a crash may have come between the registration and this
 	s.near.absorbed[id] = l.log.Tail()
 	l.bornMs = s.clock.NowMs() // what recovery put into the memtable ages from now on

@@ -133,7 +133,6 @@ func (s *Store) dropDead(l *lane, now int64) error {
 		if err := s.removeSegment(l.id, l.log, info.Base); err != nil {
 			return err
 		}
-		l.deaths.removed(info.Base)
 		s.log.Info("segment recycled", "lane", l.id, "base", info.Base, "records", info.Records)
 	}
 	return nil

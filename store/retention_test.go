@@ -319,7 +319,8 @@ func TestLateMessagesLiveTheirTimeFromTheFiring(t *testing.T) {
 
 func TestDeathsAreThoseOfTheLatestMessageInEachUnit(t *testing.T) {
 	const u = commitlog.GiveBackUnit
-	d := newDeaths(8 * u)
+	d := newDeaths()
+	d.segmentSize = 8 * u
 	d.note(8*u, 8*u+100, unit{fireSec: 5})
 	d.note(8*u+100, 11*u+1, unit{storeSec: 7})
 	dead := func(now uint32) []commitlog.Range {
@@ -334,13 +335,14 @@ func TestDeathsAreThoseOfTheLatestMessageInEachUnit(t *testing.T) {
 	require.Equal(t, []commitlog.Range{{From: 8 * u, To: 10 * u}}, dead(9))
 	require.Empty(t, d.dead(8*u, 9*u-1, func(unit, int64) bool { return true }), "not beyond the limit")
 
-	d.found(&commitlog.SegmentInfo{Base: 16 * u, End: 17*u + 5, MaxFireMs: 1, MaxStoreMs: 1})
+	d.found([]commitlog.SegmentInfo{{Base: 16 * u, End: 17*u + 5, MaxFireMs: 1, MaxStoreMs: 1}}, nil)
+	require.True(t, d.quiet(8*u, 1<<50), "it is not there")
 	d.note(17*u+5, 17*u+10, unit{storeSec: 9})
 	d.note(18*u, 18*u+1, unit{storeSec: 2})
 	all := func(at uint32) []commitlog.Range {
 		return d.dead(16*u, 24*u, func(x unit, _ int64) bool { return x.fireSec <= at && x.storeSec <= at })
 	}
-	require.Equal(t, []commitlog.Range{{From: 18 * u, To: 19 * u}}, all(8), "what an earlier process wrote is one block")
+	require.Equal(t, []commitlog.Range{{From: 16 * u, To: 17 * u}, {From: 18 * u, To: 19 * u}}, all(8))
 	require.Equal(t, []commitlog.Range{{From: 16 * u, To: 19 * u}}, all(9))
 	require.False(t, d.quiet(16*u, 0))
 	d.setQuiet(16*u, 100)
