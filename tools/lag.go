@@ -65,16 +65,13 @@ func listLag(ctx context.Context, c *cluster, args []string, queues, all bool) e
 func (c *cluster) eachGroup(ctx context.Context, names []string, f func(cl *client.Client, b client.Broker, group string) error) error {
 	seen := map[string]bool{}
 	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
-		groups, err := cl.Groups(ctx, b.Addr)
+		groups, err := groupsAt(ctx, cl, b.Addr, names)
 		if err != nil {
 			return err
 		}
-		for _, g := range groups {
-			if len(names) > 0 && !slices.Contains(names, g.Name) {
-				continue
-			}
-			seen[g.Name] = true
-			if err := f(cl, b, g.Name); err != nil {
+		for _, group := range groups {
+			seen[group] = true
+			if err := f(cl, b, group); err != nil {
 				return err
 			}
 		}
@@ -89,6 +86,35 @@ func (c *cluster) eachGroup(ctx context.Context, names []string, f func(cl *clie
 		}
 	}
 	return nil
+}
+
+// groupsAt lists those of names that a broker knows, if only by their offsets, or all
+// groups.
+func groupsAt(ctx context.Context, cl *client.Client, addr string, names []string) ([]string, error) {
+	configs, err := cl.Groups(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	var all, known []string
+	for _, g := range configs {
+		all = append(all, g.Name)
+	}
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			progress, err := cl.ConsumeStats(ctx, addr, name)
+			if err != nil && !client.IsRefused(err, remoting.RespSubscriptionGroupAbsent) {
+				return nil, err
+			}
+			if len(progress) == 0 {
+				continue
+			}
+		}
+		known = append(known, name)
+	}
+	return known, nil
 }
 
 // lagRows prints a group's progress, which is in the order of topics and queues.
