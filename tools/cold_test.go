@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func coldStoreAfter(t *testing.T, d time.Duration) (dir string, m *store.Manifes
 }
 
 // makeCold is coldStoreAfter at dir, as of start.
-func makeCold(t failer, dir string, start time.Time, d time.Duration, messages int) *store.Manifest {
+func makeCold(t failer, dir string, start time.Time, d time.Duration, messages int, recalled ...int) *store.Manifest {
 	ctx := context.Background()
 	clock := store.NewManualClock(start)
 	s, err := store.Open(dir, &store.Options{
@@ -49,8 +50,11 @@ func makeCold(t failer, dir string, start time.Time, d time.Duration, messages i
 	for i := range messages {
 		fire := start.Add(time.Duration(30+i*7919%170) * 24 * time.Hour).UnixMilli()
 		r := f.record(fmt.Sprintf("FAR%04d", i), true, fire)
-		_, err := s.Put(ctx, &store.Message{Queue: q, FireMs: fire, Tag: r.Tag, Key: r.Key, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil)})
+		it, err := s.Put(ctx, &store.Message{Queue: q, FireMs: fire, Tag: r.Tag, Key: r.Key, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil)})
 		require.NoError(t, err)
+		if slices.Contains(recalled, i) {
+			require.NoError(t, s.Cancel(it.Loc))
+		}
 	}
 	clock.Advance(start.Add(d))
 	require.NoError(t, s.Settle(ctx))

@@ -2,6 +2,10 @@ package tools
 
 import (
 	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/server/message"
@@ -37,4 +41,23 @@ func (f *fixture) recalled(key string, loc commitlog.Loc, fireMs int64, revoked 
 // recall appends a frame to the cancel log, written so many seconds after the others.
 func (f *fixture) recall(seconds int64, records ...commitlog.Record) {
 	f.frame(store.CancelLane, fixtureStart+seconds*1000, make([]string, len(records)), records...)
+}
+
+// A recalled message does not move to a cold file, and its segment is given back: its
+// recall is all that is left of it.
+func TestFindTellsARecalledMessageThatWasGivenUp(t *testing.T) {
+	dir := t.TempDir()
+	m := makeCold(t, dir, time.UnixMilli(fixtureStart), 2*time.Hour, 500, 7, 499)
+	require.Equal(t, int64(1), int64(len(m.Cold)))
+	code, out, errs := run(t, "find", "FAR0007", dir, "-o", "csv")
+	require.Equal(t, ExitOK, code, errs)
+	require.Regexp(t, `(?m)^FAR0007,3:\d+,orders/0,cancelled,[^,]+,cancel/0{20},\d+,it was due [^,]+; its record is gone,recall$`, out)
+	require.Equal(t, 1, countRows(t, "csv", out))
+
+	code, out, errs = run(t, "find", "FAR0499", dir, "-o", "csv")
+	require.Equal(t, ExitOK, code, errs)
+	require.Regexp(t, `(?m)^FAR0499,3:\d+,orders/0,accepted,`, out)
+	require.Regexp(t, `(?m)^FAR0499,3:\d+,orders/0,cancelled,[^,]+,cancel/0{20},\d+,it does not fire,`, out)
+	code, _, errs = run(t, "find", "FAR0500", dir)
+	require.Equal(t, ExitFindings, code, errs)
 }
