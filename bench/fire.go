@@ -142,8 +142,7 @@ func (s *stage) awaitQuiet(ctx context.Context, m meter, first time.Time) (readi
 	if left < quiet {
 		return reading{}, fmt.Errorf("%w: publishing ended %s before the first due time; give it a longer lead", ErrTooSlow, left.Round(time.Millisecond))
 	}
-	s.progress("wait", 0, 0)
-	if err := pause(ctx, left-quiet/2); err != nil {
+	if err := s.rest(ctx, left-quiet/2); err != nil {
 		return reading{}, err
 	}
 	return m.read(), nil

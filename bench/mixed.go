@@ -68,7 +68,7 @@ func (w *Mixed) run(ctx context.Context, s *stage) error {
 	if _, err := s.publish(ctx, load{Flow: ahead, phase: "publish", book: hot, due: spread(first, time.Second, w.Hot)}); err != nil {
 		return err
 	}
-	if err := pause(ctx, time.Until(first.Add(-w.For/3))); err != nil {
+	if err := s.rest(ctx, time.Until(first.Add(-w.For/3))); err != nil {
 		return err
 	}
 	m := s.meter()

@@ -84,7 +84,8 @@ func (o *Options) withDefaults() Options {
 type Progress struct {
 	System, Workload string
 	Phase            string // "publish", "wait", "receive", ...
-	Done, Total      int64  // in messages; Total is 0 when it is not known
+	Done, Total      int64  // Total is 0 when it is not known
+	Unit             string // of Done and Total: "" are messages, "s" seconds
 }
 
 // Run starts a fresh system, loads it, checks that it kept its promises, and

@@ -69,6 +69,25 @@ func (s *stage) awaitDelivery(ctx context.Context, l *ledger, lastDue time.Time)
 	return pause(ctx, s.opts.Settle)
 }
 
+// rest waits for d and says every now and then how much of it is over.
+func (s *stage) rest(ctx context.Context, d time.Duration) error {
+	const step = 100 * time.Millisecond
+	total := int64((d + time.Second - 1) / time.Second)
+	for start := time.Now(); ; {
+		over := time.Since(start)
+		if over >= d {
+			return ctx.Err()
+		}
+		s.opts.Progress(Progress{
+			System: s.target.Name, Workload: s.result.Workload, Phase: "wait",
+			Done: int64(over / time.Second), Total: total, Unit: "s",
+		})
+		if err := pause(ctx, min(d-over, step)); err != nil {
+			return err
+		}
+	}
+}
+
 // pause waits for d, if that is positive.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {

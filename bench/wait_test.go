@@ -2,6 +2,7 @@ package bench
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -19,4 +20,19 @@ func TestStillnessCountsOnlyTheTimeInWhichItLooks(t *testing.T) {
 	require.Equal(t, 100*time.Millisecond+longestLook, at(3, time.Hour), "nothing ran for an hour")
 	require.Zero(t, at(4, time.Second), "it moved")
 	require.Equal(t, time.Millisecond, at(4, time.Millisecond))
+}
+
+func TestARestSaysEverySecondHowMuchIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		said := map[time.Duration]Progress{}
+		s := &stage{opts: Options{Progress: func(p Progress) { said[time.Since(start).Truncate(time.Second)] = p }}}
+		require.NoError(t, s.rest(t.Context(), 3250*time.Millisecond))
+		require.Equal(t, 3250*time.Millisecond, time.Since(start))
+		require.Len(t, said, 4)
+		for at, p := range said {
+			require.Equal(t, Progress{Phase: "wait", Done: int64(at / time.Second), Total: 4, Unit: "s"}, p)
+		}
+		require.NoError(t, s.rest(t.Context(), -time.Second))
+	})
 }

@@ -72,7 +72,7 @@ func (x *session) contest(ctx context.Context, n int64) error {
 // fit returns how many messages t can take in time: n, or a tenth, ... It is 0 for
 // a system that does not run at all, which then stands in the results once.
 func (x *session) fit(ctx context.Context, t bench.Target, n int64) (int64, error) {
-	x.screen.say("%s (%s): how fast it is", t.Name, t.Mode)
+	x.screen.begin("%s (%s): how fast it is", t.Name, t.Mode)
 	probe := &bench.Send{N: min(n, paceMessages), Mix: bench.MixHalfHour}
 	r, err := bench.Run(ctx, probe, t, &bench.Options{Dir: x.scratch.path, Progress: x.screen.show})
 	if ctx.Err() != nil {
@@ -122,6 +122,7 @@ func fetch(ctx context.Context, p Process, names []string) {
 		return
 	}
 	screen := newScreen(p.Err)
+	defer screen.close()
 	for name, err := range p.Install(ctx, p.Err, names...) {
 		screen.say("%s: %v", name, err)
 	}

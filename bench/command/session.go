@@ -87,6 +87,7 @@ func newSession(s settings, p Process) (*session, error) {
 	// Who looks finds valid JSON from the first moment; and a place that cannot be
 	// written is known before hours of measuring.
 	if err := x.out.save(x.file); err != nil {
+		x.screen.close()
 		return nil, errors.Join(err, scratch.remove())
 	}
 	return x, nil
@@ -182,7 +183,7 @@ func (x *session) measureLimits(ctx context.Context, w bench.Workload) error {
 	if x.limits == nil || x.limits.Know(body) {
 		return nil
 	}
-	x.screen.say("limits of the machine, bodies of %d bytes", body)
+	x.screen.begin("limits of the machine, bodies of %d bytes", body)
 	rs, err := x.limits.Measure(ctx, body)
 	if err != nil {
 		return err
