@@ -35,7 +35,8 @@ func coldStoreAfter(t *testing.T, d time.Duration) (dir string, m *store.Manifes
 	return dir, makeCold(t, dir, time.Now(), d, coldMessages)
 }
 
-// makeCold is coldStoreAfter at dir, as of start.
+// makeCold is coldStoreAfter at dir, as of start; the messages of these numbers are
+// recalled before they would move.
 func makeCold(t failer, dir string, start time.Time, d time.Duration, messages int, recalled ...int) *store.Manifest {
 	ctx := context.Background()
 	clock := store.NewManualClock(start)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
@@ -94,6 +95,20 @@ func TestABodyIsShortenedForPeople(t *testing.T) {
 	require.Equal(t, strings.Repeat("\u00fc", bodyWidth)+"... (2000 bytes)", humanText(showBody("text", []byte(long))))
 	require.Equal(t, long, plainText(showBody("text", []byte(long))))
 	require.Equal(t, "short", humanText(showBody("text", []byte("short"))))
+}
+
+// What a row was made of may be another row's by the time that it is printed.
+func TestTheTableKeepsNoViews(t *testing.T) {
+	var out bytes.Buffer
+	e := newEnv(Process{Out: &out, Err: &out})
+	e.format = "table"
+	tb := e.table("a", "b", "c", "d")
+	buf := []byte(`"x"`)
+	view := unsafe.String(&buf[0], len(buf))
+	tb.row(view, styled{view, red}, json.RawMessage(buf), showBody("json", buf))
+	copy(buf, "...")
+	require.NoError(t, tb.close())
+	require.Equal(t, "A    B    C    D\n\"x\"  \"x\"  \"x\"  \"x\"\n", out.String())
 }
 
 func TestAnEmptyTableIsValidInEveryForm(t *testing.T) {

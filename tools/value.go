@@ -3,6 +3,7 @@ package tools
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -146,6 +147,8 @@ func kept(v any) any {
 		return styled{kept(v.value), v.style}
 	case string:
 		return strings.Clone(v)
+	case json.RawMessage:
+		return slices.Clone(v)
 	case bodyValue:
 		return v.short()
 	}
