@@ -14,7 +14,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build ./bin/duelogd, duelogctl and duelog-bench
-	go build -o bin/ ./cmd/...
+	go build $(REVISION) -o bin/ ./cmd/...
 
 .PHONY: run
 run: build ## build and start the broker on ./data, with its demonstration; stop it with Ctrl-C

@@ -4,13 +4,15 @@ BENCH_DIR  ?= bin/bench
 BENCH_ARGS ?=
 REF        ?= HEAD
 REPEAT     ?= 5
+# What results name as their source when Go records nothing (-buildvcs=false).
+REVISION    = -ldflags "-X main.revision=$$(git describe --always --dirty=-modified --abbrev=40 --exclude '*' 2>/dev/null || true)"
 MICRO      ?= ./commitlog/... ./delayindex/... ./consumequeue/... ./store/... ./server/... ./bench/...
 
 .PHONY: bench bench-peers bench-compare bench-scale bench-micro
 
 bin/duelog-bench: FORCE
 	@mkdir -p bin $(BENCH_DIR)
-	@go build -o bin/ ./cmd/duelog-bench ./cmd/duelogd
+	@go build $(REVISION) -o bin/ ./cmd/duelog-bench ./cmd/duelogd
 
 FORCE:
 

@@ -79,6 +79,7 @@ func (w *Lateness) run(ctx context.Context, s *stage) error {
 	iv.addTo(&s.result, w.n())
 	s.addSent(out, w.n())
 	s.addLateness(book)
+	s.result.addHistogram("delivered_over_time", book.arrivals.histogram())
 	s.addLatenessLimit(w.Body)
 	return nil
 }

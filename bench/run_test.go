@@ -67,6 +67,9 @@ func TestAnHonestSystemPassesOpenLoops(t *testing.T) {
 			r, err := Run(t.Context(), w, target, o)
 			require.NoError(t, err)
 			require.Equal(t, "open", r.Params["loop"])
+			if w.Name() == "lateness" {
+				require.EqualValues(t, 100, r.Histograms["delivered_over_time"].Count, "all, over time")
+			}
 		})
 	}
 }

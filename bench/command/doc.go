@@ -47,6 +47,8 @@ type Process struct {
 	// Install fetches those of the named peers that are missing, and returns why a
 	// peer cannot be had, by name. It may be nil.
 	Install func(ctx context.Context, log io.Writer, names ...string) map[string]error
+	// Revision is that of the source, for results, if Go recorded none; "": unknown.
+	Revision string
 }
 
 // Execute runs the command line args, without the program's name, and returns

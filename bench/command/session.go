@@ -72,7 +72,7 @@ func newSession(s settings, p Process) (*session, error) {
 	}
 	x := &session{
 		settings: s, process: p, scratch: scratch, screen: newScreen(p.Err),
-		file: &bench.File{Schema: bench.Schema, Revision: revision(), Date: time.Now().UTC(), Machine: probe.ReadMachine(s.dir), Results: []bench.Result{}},
+		file: &bench.File{Schema: bench.Schema, Revision: revision(debug.ReadBuildInfo, p.Revision), Date: time.Now().UTC(), Machine: probe.ReadMachine(s.dir), Results: []bench.Result{}},
 	}
 	if !s.noLimits {
 		x.limits = &bench.Limits{Config: limit.Config{Dir: scratch.path}}
@@ -93,24 +93,25 @@ func newSession(s settings, p Process) (*session, error) {
 	return x, nil
 }
 
-// revision is the commit that this binary was built from.
-func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
+// revision is the commit that this binary was built from: as Go recorded it, else as
+// it was given to the linker.
+func revision(read func() (*debug.BuildInfo, bool), given string) string {
 	values := map[string]string{}
-	for _, s := range info.Settings {
-		values[s.Key] = s.Value
+	if info, ok := read(); ok {
+		for _, s := range info.Settings {
+			values[s.Key] = s.Value
+		}
 	}
 	rev := values["vcs.revision"]
 	switch {
-	case rev == "":
-		return "unknown"
-	case values["vcs.modified"] == "true":
+	case rev != "" && values["vcs.modified"] == "true":
 		return rev + "-modified"
+	case rev != "":
+		return rev
+	case given != "":
+		return given
 	}
-	return rev
+	return "unknown"
 }
 
 // targets are the systems in the wanted modes.

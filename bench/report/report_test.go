@@ -54,6 +54,24 @@ func TestATitleNamesTheLoop(t *testing.T) {
 	require.Equal(t, "send year, sync x2 at 300/s", title(&bench.Result{Workload: "send", Params: p}))
 }
 
+func TestTheCurveOfScaleIsJudgedFromEndToEnd(t *testing.T) {
+	at := func(system string, n, rss, append float64) []*bench.Result {
+		return []*bench.Result{{
+			System: system, Workload: "scale", Params: map[string]any{"n": n},
+			Metrics: map[string]float64{"rss_bytes": rss, "append_ns": append},
+		}}
+	}
+	s := growthSection([][]*bench.Result{
+		at("duelog", 1e6, 300, 40), at("redis", 1e3, 10, 5), at("duelog", 1e4, 100, 50), at("duelog", 1e5, 900, 90),
+		at("nats", 1e3, 1e3, 1), at("nats", 1e4, 10e3, 1),
+	})
+	require.Equal(t, [][]string{
+		{"10k to 1M pending", "duelog", "0.80", "-", "3.00", "-", "-", "100", "0.00"},
+		{"1k to 10k pending", "nats", "1.00", "-", "10.0", "-", "-", "10.0", "1.00"},
+	}, s.rows, "one size is no curve")
+	require.Len(t, s.head, len(s.rows[0]))
+}
+
 func TestMarkdown(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, Markdown(&out, sample(t)))

@@ -163,11 +163,14 @@ func sections(f *bench.File) []section {
 		if rows := withFigures(name, groups); len(rows) > 0 {
 			out = append(out, workloadSection(name, rows))
 		}
+		if name == "scale" {
+			out = append(out, growthSection(groups))
+		}
 	}
 	if s := limitSection(f); len(s.rows) > 0 {
 		out = append(out, s)
 	}
-	return out
+	return slices.DeleteFunc(out, func(s section) bool { return len(s.rows) == 0 })
 }
 
 func withFigures(workload string, groups [][]*bench.Result) [][]*bench.Result {

@@ -15,11 +15,15 @@ import (
 	"github.com/duelog/duelog/bench/peers"
 )
 
+// revision is set by the linker (-X main.revision=...), for a build with -buildvcs=false.
+var revision string
+
 func main() {
 	os.Exit(command.Execute(context.Background(), os.Args[1:], command.Process{
-		Out:     os.Stdout,
-		Err:     os.Stderr,
-		Peers:   peers.Systems(),
-		Install: peers.Install,
+		Out:      os.Stdout,
+		Err:      os.Stderr,
+		Peers:    peers.Systems(),
+		Install:  peers.Install,
+		Revision: revision,
 	}))
 }
