@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/hex"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,12 @@ func TestMalformedUnitsAreAnError(t *testing.T) {
 		_, err := parseUnits(b)
 		require.ErrorIs(t, err, errUnits, name)
 	}
+	long := edit{opUnits, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 1}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	require.ErrorIs(t, long.apply(newCatalogState()), errEdit)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "no memory for what is not there")
 	for name, first := range map[string]uint32{"gap": 1, "far": 1<<32 - 1} {
 		var e edit
 		e.units(1, 0, first, []unit{{1, 1}})

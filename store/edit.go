@@ -288,8 +288,13 @@ func (r *editReader) applyGivenBack(st *catalogState) {
 
 func (r *editReader) applyUnits(st *catalogState) {
 	lane, base, first := r.u8(), r.i64(), r.u32()
-	us, err := parseUnits(r.take(int(r.u32())))
-	if r.err != nil || st.single {
+	n := r.u32()
+	if int64(n) > int64(len(r.b)) {
+		r.b, r.err = nil, fmt.Errorf("%w: operation cut short", errEdit)
+		return
+	}
+	us, err := parseUnits(r.take(int(n)))
+	if st.single {
 		return
 	}
 	if err == nil {

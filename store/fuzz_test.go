@@ -86,6 +86,7 @@ func TestEditCutShortAnywhereIsAnError(t *testing.T) {
 
 func FuzzEdit(f *testing.F) {
 	f.Add([]byte(sampleEdit()))
+	f.Add([]byte{opUnits, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 1})
 	f.Add([]byte{opMark, 0, 0, 0, 0, 0, 0, 0, 0, 200})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		st := newCatalogState()
