@@ -71,6 +71,7 @@
 //	scattered_disk_ratio   of Cold: messages read, a block each, to random reads of these blocks
 //	lateness_p99_ratio     of Cold: of other messages, beside a burst to without
 //	limit_fraction         share of the bound that params name; see package limit
+//	offered_fraction       share of the rate at which messages were due
 //	load_avg other_cpus    how busy the machine was: load average at the start, cores that
 //	                       neither system nor load generator used
 //

@@ -23,6 +23,8 @@ const (
 	alters
 	refuses
 	forgets // never acknowledges
+	swaps   // stores another message twice instead
+	delays  // by a minute
 )
 
 const victim = 7
@@ -70,6 +72,18 @@ func (f *fake) Stats(context.Context) (Stats, error) {
 	return st, nil
 }
 
+// ListPending implements Lister.
+func (f *fake) ListPending(_ context.Context, visit func([]byte, time.Time) bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.heap {
+		if m.scheduled && !visit(m.body, m.due) {
+			break
+		}
+	}
+	return nil
+}
+
 func (f *fake) Publisher(_ context.Context, _ int, o PublisherOptions) (Publisher, error) {
 	return &fakePublisher{f: f, acked: o.Acked}, nil
 }
@@ -110,8 +124,9 @@ func (f *fake) run(ctx context.Context, deliver func([]byte, time.Time)) {
 }
 
 type fakePublisher struct {
-	f     *fake
-	acked func(uint64, error)
+	f      *fake
+	acked  func(uint64, error)
+	before fakeMessage
 }
 
 var errFake = errors.New("refused on purpose")
@@ -134,10 +149,17 @@ func (p *fakePublisher) Publish(id uint64, due time.Time, body []byte) error {
 			m.body[len(m.body)-1] ^= 1
 		case refuses:
 			err = errFake
+		case delays:
+			m.due = m.due.Add(time.Minute)
+		case swaps:
+			if m.scheduled {
+				m = p.before
+			}
 		case forgets:
 			return nil
 		}
 	}
+	p.before = m
 	if err == nil && m.times > 0 {
 		p.f.mu.Lock()
 		heap.Push(&p.f.heap, m)

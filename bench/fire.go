@@ -96,14 +96,17 @@ func (w *Fire) addLimit(s *stage) {
 	s.addLatenessLimit(w.Body)
 }
 
-// addDrainLimit compares with the lower of two bounds: bare frames, and offered,
-// the rate at which messages are due.
+// addDrainLimit compares with bare frames, or within a process with bare copies, and
+// notes which share it is of offered, the rate at which messages are due.
 func (s *stage) addDrainLimit(size int, offered float64) {
-	most, name := s.opts.Limits.rate(size, limit.EchoPull)
-	if most > offered {
-		most, name = offered, "offered"
+	name := limit.EchoPull
+	if s.sys.Place() == InProcess {
+		name = limit.MemcpyCRC
 	}
-	s.result.limited(s.result.Metrics["drain_per_s"], most, name)
+	rate := s.result.Metrics["drain_per_s"]
+	most, name := s.opts.Limits.rate(size, name)
+	s.result.limited(rate, most, name)
+	s.result.Metrics["offered_fraction"] = rate / offered
 }
 
 // spread makes n messages due evenly in [first, first+within), in whole

@@ -69,6 +69,25 @@ func (l *ledger) receive(b label, at time.Time) {
 	l.verdict.delivered.Add(1)
 }
 
+// forgetArrivals begins again with what came, which was nothing to be counted.
+func (l *ledger) forgetArrivals() { clear(l.came) }
+
+// list notes a message that waits for due. Messages of other ledgers are passed over.
+func (l *ledger) list(body []byte, due time.Time) {
+	b, err := parseBody(body, l.size)
+	switch {
+	case err == nil && b.series != l.series:
+	case err != nil || b.id >= uint64(l.n):
+		l.verdict.altered.Add(1)
+	case !l.came.set(b.id):
+		l.verdict.duplicates.Add(1)
+	case b.dueNs > due.UnixNano():
+		l.verdict.early.Add(1)
+	case b.dueNs < due.UnixNano():
+		l.verdict.altered.Add(1)
+	}
+}
+
 // floorDiv rounds down also below zero: 0.3 us early is not on time.
 func floorDiv(a, b int64) int64 {
 	q := a / b
@@ -91,8 +110,8 @@ func raise(v *atomic.Int64, to int64) {
 func (l *ledger) complete() bool { return l.verdict.delivered.Load() >= l.verdict.acked.Load() }
 
 // check closes the book. With delivered it demands that everything acknowledged
-// came, each once, unaltered and not early; without, nothing was to come yet, and
-// it demands only that everything was acknowledged.
+// came or was listed, each once, unaltered and not early; without, it demands that
+// everything was acknowledged, and only of what came or was listed the same.
 func (l *ledger) check(delivered bool) error {
 	v := Verdict{
 		Refused: l.verdict.refused.Load(), Early: l.verdict.early.Load(),

@@ -82,7 +82,7 @@ func (w *Recover) run(ctx context.Context, s *stage) error {
 	if err := s.afterCrash(s.verdict(ctx, soon)); err != nil {
 		return err
 	}
-	if err := s.checkPending(ctx, w.N); err != nil {
+	if err := s.checkPending(ctx, far); err != nil {
 		return err
 	}
 	iv.addTo(&s.result, w.N+soonMessages)

@@ -43,7 +43,7 @@ type Result struct {
 // Params that say how a run went, not what was measured: results that differ in
 // nothing else are repetitions of each other.
 var unjudged = map[string]bool{
-	"round": true, "loaded": true, "status": true, "ack": true, "settings": true, "limit": true, "resolution_ms": true,
+	"round": true, "loaded": true, "status": true, "ack": true, "settings": true, "limit": true, "resolution_ms": true, "checked": true,
 }
 
 // Status is "" for a result with figures, else why it has none.

@@ -127,6 +127,33 @@ func TestAScheduledMessageThatIsNotPendingIsLost(t *testing.T) {
 	})
 }
 
+func TestWhatIsPendingIsReadBack(t *testing.T) {
+	for f, want := range map[fault]Verdict{
+		honest:  {},
+		swaps:   {Lost: 1, Duplicates: 1},
+		alters:  {Lost: 1, Altered: 1},
+		hurries: {Early: 1},
+		delays:  {Altered: 1},
+	} {
+		for _, w := range []Workload{&Send{N: 100, Mix: MixYear}, &Recover{N: 100}, &Scale{N: 100, Burst: 10}} {
+			synctest.Test(t, func(t *testing.T) {
+				target, o := target(t, f)
+				r, err := Run(t.Context(), w, target, o)
+				if f == honest {
+					require.NoError(t, err)
+					require.Equal(t, "read back", r.Params["checked"])
+					return
+				}
+				var bad *VerdictError
+				require.ErrorAs(t, err, &bad, "fault %d, %s", f, w.Name())
+				if _, ok := w.(*Send); ok {
+					require.Equal(t, want, bad.Verdict, "fault %d", f)
+				}
+			})
+		}
+	}
+}
+
 func TestASystemThatStopsToAnswerStallsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, o := target(t, forgets)

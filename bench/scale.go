@@ -58,6 +58,7 @@ func (w *Scale) run(ctx context.Context, s *stage) error {
 		return err
 	}
 	iv := m.since(before)
+	full := m.read().system
 	if err := s.verifySent(ctx, book, w.Mix); err != nil {
 		return err
 	}
@@ -65,9 +66,8 @@ func (w *Scale) run(ctx context.Context, s *stage) error {
 	s.addSent(out, w.N)
 	r := &s.result
 	r.Metrics["append_ns"] = float64(out.took.Nanoseconds()) / float64(w.N)
-	full := m.read().system
 	r.Metrics["rss_bytes"], r.Metrics["anon_rss_bytes"] = float64(full.RSS), float64(full.AnonRSS)
-	if err := w.reopen(ctx, s); err != nil {
+	if err := w.reopen(ctx, s, book); err != nil {
 		return err
 	}
 	if err := w.burst(ctx, s); err != nil {
@@ -79,7 +79,7 @@ func (w *Scale) run(ctx context.Context, s *stage) error {
 
 // reopen restarts the system after a kill, or, when it lives in this process and
 // cannot be killed, after a clean stop.
-func (w *Scale) reopen(ctx context.Context, s *stage) error {
+func (w *Scale) reopen(ctx context.Context, s *stage, book *ledger) error {
 	how := "kill -9"
 	err := s.sys.Kill9()
 	if errors.Is(err, ErrUnsupported) {
@@ -95,7 +95,7 @@ func (w *Scale) reopen(ctx context.Context, s *stage) error {
 	}
 	s.result.Params["restart"] = how
 	s.result.Metrics["restart_ms"] = ms(acked)
-	return s.checkPending(ctx, w.N)
+	return s.checkPending(ctx, book)
 }
 
 // burst lets messages fire in one second beside all those that stay.

@@ -335,5 +335,5 @@ func (l *life) verdict(ctx context.Context) error {
 	if err := l.book.check(false); err != nil {
 		return err
 	}
-	return l.checkPending(ctx, l.book.n-l.book.verdict.delivered.Load())
+	return l.countPending(ctx, l.book.n-l.book.verdict.delivered.Load())
 }

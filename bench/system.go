@@ -145,6 +145,13 @@ type Statser interface {
 	Stats(ctx context.Context) (Stats, error)
 }
 
+// Lister is a System that can show what is pending.
+type Lister interface {
+	// ListPending calls visit with each message that is pending and its time, soonest
+	// first, until visit returns false. body is only valid during the call.
+	ListPending(ctx context.Context, visit func(body []byte, due time.Time) bool) error
+}
+
 // Finder is a System that can look for a message: a run that misses some asks it about
 // the first of them, since a system that lost a message, one that holds it back and a
 // subscriber that does not read it look alike.

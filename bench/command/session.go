@@ -175,6 +175,13 @@ func (x *session) one(ctx context.Context, w bench.Workload, t bench.Target, rou
 	}
 	x.worse = x.worse || r.Failed()
 	x.failed = x.failed || err != nil && !errors.Is(err, bench.ErrUnsupported)
+	if x.limits != nil {
+		again, lerr := x.limits.Correct(ctx, &r)
+		if lerr != nil {
+			return lerr
+		}
+		x.file.Results = append(x.file.Results, again...)
+	}
 	x.file.Results = append(x.file.Results, r)
 	return x.out.save(x.file)
 }

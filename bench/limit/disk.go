@@ -80,31 +80,46 @@ func disk(ctx context.Context, c Config) (Figure, error) {
 	return w.figure(bytes / int64(c.Body)).latencies(took), ctx.Err()
 }
 
-// syncRoundTrip is what a producer gets that waits for each acknowledgement.
+// syncLocal is what a producer within the process gets that waits for each
+// acknowledgement.
+func syncLocal(ctx context.Context, c Config) (Figure, error) {
+	return syncs(ctx, c, func(buf []byte, write func([]byte) error) (func() error, func(), error) {
+		return func() error { return write(buf) }, func() {}, nil
+	})
+}
+
+// syncRoundTrip is the same for one behind a connection.
 func syncRoundTrip(ctx context.Context, c Config) (Figure, error) {
+	return syncs(ctx, c, func(buf []byte, write func([]byte) error) (func() error, func(), error) {
+		near, stop, err := loopback(write, len(buf))
+		return func() error { return roundTrip(near, buf) }, stop, err
+	})
+}
+
+// syncs repeats an operation, of which prepare makes one that calls write once.
+func syncs(ctx context.Context, c Config, prepare func(buf []byte, write func([]byte) error) (op func() error, stop func(), err error)) (Figure, error) {
 	f, done, err := scratch(c.Dir)
 	if err != nil {
 		return Figure{}, err
 	}
 	defer done()
 	at := int64(0)
-	near, stop, err := loopback(func(buf []byte) error {
+	op, stop, err := prepare(make([]byte, c.Body), func(buf []byte) error {
 		if _, err := f.WriteAt(buf, at); err != nil {
 			return err
 		}
 		at = (at + int64(len(buf))) % (fileSize - int64(len(buf)))
 		return durable.Datasync(f)
-	}, c.Body)
+	})
 	if err != nil {
 		return Figure{}, err
 	}
 	defer stop()
-	buf := make([]byte, c.Body)
 	var took []time.Duration
 	w := startWatch()
 	for len(took) == 0 || time.Since(w.start) < c.Each && ctx.Err() == nil {
 		start := time.Now()
-		if err := roundTrip(near, buf); err != nil {
+		if err := op(); err != nil {
 			return Figure{}, err
 		}
 		took = append(took, time.Since(start))

@@ -5,6 +5,7 @@
 //
 //	memcpy_crc       copy a body and compute its CRC-32C, in memory
 //	disk             write the same bytes in order, 4 MiB at a time, fdatasync after each
+//	sync_local       one body: write, fdatasync; one after the other
 //	sync_round_trip  one body: loopback, write, fdatasync, loopback back; one after the other
 //	echo             the remoting protocol's frames of a send and its answer, pipelined, no work behind
 //	echo_pull        the same for answers that carry 32 messages
@@ -26,6 +27,7 @@ import (
 const (
 	MemcpyCRC     = "memcpy_crc"
 	Disk          = "disk"
+	SyncLocal     = "sync_local"
 	SyncRoundTrip = "sync_round_trip"
 	Echo          = "echo"
 	EchoPull      = "echo_pull"
@@ -51,24 +53,46 @@ type Config struct {
 	Each time.Duration // for one figure; default 1 s
 }
 
-// Measure measures all figures, one after the other. It stops when ctx ends.
-func Measure(ctx context.Context, c Config) ([]Figure, error) {
+// Better returns the figure that is closer to what the machine can do, of two of one
+// name that were measured at different times.
+func (f Figure) Better(o Figure) Figure {
+	if f.Name == Timer || f.Name == TimerLocal {
+		if o.P50 < f.P50 {
+			return o
+		}
+		return f
+	}
+	if o.PerSecond > f.PerSecond {
+		return o
+	}
+	return f
+}
+
+var measurements = []struct {
+	name string
+	run  func(context.Context, Config) (Figure, error)
+}{
+	{MemcpyCRC, memcpyCRC},
+	{Disk, disk},
+	{SyncLocal, syncLocal},
+	{SyncRoundTrip, syncRoundTrip},
+	{Echo, echoSend},
+	{EchoPull, echoPull},
+	{TimerLocal, timerLocal},
+	{Timer, timer},
+}
+
+// Measure measures the named figures, or all if none is named, one after the other.
+// It stops when ctx ends.
+func Measure(ctx context.Context, c Config, names ...string) ([]Figure, error) {
 	if c.Each <= 0 {
 		c.Each = time.Second
 	}
 	var out []Figure
-	for _, m := range []struct {
-		name string
-		run  func(context.Context, Config) (Figure, error)
-	}{
-		{MemcpyCRC, memcpyCRC},
-		{Disk, disk},
-		{SyncRoundTrip, syncRoundTrip},
-		{Echo, echoSend},
-		{EchoPull, echoPull},
-		{TimerLocal, timerLocal},
-		{Timer, timer},
-	} {
+	for _, m := range measurements {
+		if len(names) > 0 && !slices.Contains(names, m.name) {
+			continue
+		}
 		f, err := m.run(ctx, c)
 		if err != nil {
 			return nil, fmt.Errorf("measure limit %s: %w", m.name, err)
