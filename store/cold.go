@@ -105,7 +105,7 @@ func (r *recovery) openCold() error {
 	var err error
 	lane := strconv.Itoa(coldLane)
 	s.cold.files, err = cold.Open(filepath.Join(s.dir, logDir, lane), r.st.coldFiles(), cold.Options{
-		Lane: coldLane, SegmentSize: s.opts.DelaySegmentSize, CacheBytes: s.opts.ColdCacheBytes, Logger: s.log,
+		Lane: coldLane, SegmentSize: s.opts.DelaySegmentSize, CacheBytes: s.opts.ColdCacheBytes, BlockBytes: s.opts.coldBlock, Raw: s.opts.coldRaw, Logger: s.log,
 	})
 	if err != nil {
 		return err

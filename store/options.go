@@ -139,6 +139,10 @@ type Options struct {
 	// a lane are merged. Replaced by tests.
 	evacuateAhead time.Duration
 	mergeAbove    int
+	// coldBlock is the bytes of a block of a cold file, 0 = the usual ones; coldRaw leaves
+	// them uncompressed. Replaced by tests.
+	coldBlock int
+	coldRaw   bool
 
 	// These are replaced by tests that run in fake time: the clock, how often the
 	// keeper looks, how far ahead the near wheel is loaded, and how much a topic

@@ -150,12 +150,15 @@ func (m *sim) now() int64 {
 	return now
 }
 
+// simPayload is the payload of a message. Half of them can be compressed.
 func simPayload(id, size int) []byte {
 	b := make([]byte, max(size, 8))
 	binary.LittleEndian.PutUint64(b, uint64(id))
 	rnd := rand.New(rand.NewPCG(uint64(id), 7))
 	for i := 8; i < len(b); i++ {
-		b[i] = byte(rnd.Uint32())
+		if b[i] = byte(rnd.Uint32()); id%2 == 0 {
+			b[i] = "duel"[b[i]%4]
+		}
 	}
 	return b
 }
@@ -377,6 +380,8 @@ func simOptions(choose func(n int, what string) int) Options {
 		EvacuateAfter:      time.Duration(oneOf("evacuate after", int64(time.Hour), int64(6*time.Hour))),
 		evacuateAhead:      time.Duration(oneOf("evacuate ahead", int64(time.Hour), int64(24*time.Hour))),
 		mergeAbove:         int(oneOf("merge above", 2, defaultMergeAbove)),
+		coldBlock:          int(oneOf("cold block", 0, 1<<10)),
+		coldRaw:            choose(3, "cold raw") == 0,
 		quantum:            oneOf("quantum", 3, defaultQuantum),
 		parkMax:            int(oneOf("park", 8, defaultParkMax)),
 		manifestLimit:      oneOf("manifest limit", 4<<10, 64<<10),

@@ -194,3 +194,28 @@ func TestFilesWithOtherBlockSizesAreRead(t *testing.T) {
 	require.Len(t, s.files[0].blocks, 300)
 	require.Len(t, s.files[3*testSegment].blocks, 1)
 }
+
+func TestBlocksThatAreStoredAsTheyAreAreRead(t *testing.T) {
+	sizes := map[bool]int64{}
+	for _, raw := range []bool{false, true} {
+		s, err := Open(t.TempDir(), nil, Options{Lane: testLane, SegmentSize: testSegment, BlockBytes: 1 << 10, Raw: raw})
+		require.NoError(t, err)
+		recs := jsonRecords(300)
+		w, err := s.Create(testBase, startMs)
+		require.NoError(t, err)
+		for i := range recs {
+			recs[i].off, err = w.Append(&recs[i].Record)
+			require.NoError(t, err)
+		}
+		info, err := w.Finish()
+		require.NoError(t, err)
+		l, err := s.Load(info)
+		require.NoError(t, err)
+		s.Add(l)
+		requireReadable(t, s, recs)
+		require.Greater(t, len(s.files[testBase].blocks), 100)
+		sizes[raw] = info.FileSize
+		require.NoError(t, s.Close())
+	}
+	require.Less(t, sizes[false], sizes[true])
+}

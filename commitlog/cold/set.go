@@ -28,6 +28,10 @@ type Options struct {
 	CacheBytes int64
 	// Reads bounds how many blocks are read at once; 0 = 16.
 	Reads int
+	// BlockBytes is where a block ends unless one record is longer; 0 = 20 KiB.
+	BlockBytes int
+	// Raw stores blocks as they are, without compression.
+	Raw bool
 	// Logger hears of damage and of deleted files; nil discards.
 	Logger *slog.Logger
 }
@@ -38,6 +42,7 @@ const MaxSegmentSize = 2 << 30
 func (o Options) withDefaults() Options {
 	o.CacheBytes = cmp.Or(o.CacheBytes, 32<<20)
 	o.Reads = cmp.Or(o.Reads, 16)
+	o.BlockBytes = cmp.Or(o.BlockBytes, blockTarget)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -47,7 +47,7 @@ func (s *Set) Create(base, createdMs int64) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create cold file: %w", err)
 	}
-	w := &Writer{set: s, base: base, path: path, f: f, out: bufio.NewWriterSize(durable.Writer(f), 256<<10), target: blockTarget}
+	w := &Writer{set: s, base: base, path: path, f: f, out: bufio.NewWriterSize(durable.Writer(f), 256<<10), target: s.o.BlockBytes}
 	h := header{lane: s.o.Lane, base: base, createdMs: createdMs}
 	if err := w.write(h.encode()); err != nil {
 		return nil, errors.Join(err, w.Abort())
@@ -120,7 +120,12 @@ func (w *Writer) endBlock() error {
 	if len(w.block) == 0 {
 		return nil
 	}
-	w.buf, w.head.codec = w.set.codec.compress(append(w.buf[:0], make([]byte, blockHeaderSize)...), w.block)
+	w.buf = append(w.buf[:0], make([]byte, blockHeaderSize)...)
+	if w.set.o.Raw {
+		w.buf, w.head.codec = append(w.buf, w.block...), codecRaw
+	} else {
+		w.buf, w.head.codec = w.set.codec.compress(w.buf, w.block)
+	}
 	w.head.size = uint32(len(w.block))
 	w.block = w.block[:0]
 	return w.writeBlock()
