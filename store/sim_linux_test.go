@@ -44,6 +44,7 @@ type sim struct {
 	full    bool        // the disk has no space, or had none a moment ago
 	rate    simBucket   // of what fires
 	started bool        // since the keys were checked
+	roughMs int64       // what is due until then may fire late
 }
 
 // simQueue is what is known of one incarnation of a queue.
@@ -69,6 +70,7 @@ type simMsg struct {
 	doubt    bool  // not acknowledged, or not durably: it may be there or not
 	step     int   // in which it was put
 	backs    int   // as of sim when it was put
+	putMs    int64 // the wall clock then
 	loc      commitlog.Loc
 	ackedAt  time.Time
 	seen     bool
@@ -198,7 +200,7 @@ func (m *sim) put(k queueKey, n int, delays []int64, size int) {
 	now := m.now()
 	for i := range n {
 		delay := delays[i%len(delays)]
-		g := &simMsg{id: len(m.msgs), size: max(size, 8), q: sq, doubt: true, step: m.step, backs: m.backs}
+		g := &simMsg{id: len(m.msgs), size: max(size, 8), q: sq, doubt: true, step: m.step, backs: m.backs, putMs: now}
 		if delay > 0 {
 			g.fireMs = now + delay
 		}
@@ -267,6 +269,7 @@ func (m *sim) setClock(d time.Duration) {
 	}
 	m.now()
 	m.clock.step(d)
+	m.roughMs = m.now()
 	synctest.Wait()
 }
 

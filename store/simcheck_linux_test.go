@@ -243,6 +243,7 @@ func (m *sim) see(q *simQueue, d Delivery, now int64) *simMsg {
 	case d.Tag != uint32(g.id):
 		m.t.Fatalf("step %d: %v has tag %d", m.step, g, d.Tag)
 	}
+	m.checkLateness(g, &d)
 	g.seen = true
 	g.loc = d.Loc
 	if d.Scheduled {
@@ -302,7 +303,7 @@ func (g *simMsg) before(h *simMsg) bool {
 	return g.id < h.id
 }
 
-// payloadsStay checks that what is within retention can be read.
+// payloadsStay checks that the payload of each slot can be read until the slot itself goes.
 func (m *sim) payloadsStay() {
 	if m.s == nil {
 		return
@@ -313,7 +314,7 @@ func (m *sim) payloadsStay() {
 			continue
 		}
 		for slot, s := range q.slots {
-			if s.msg == nil || s.msg.aliveMs(&m.opts) <= m.maxMs {
+			if s.msg == nil || m.deadMs(&s.d) <= m.maxMs {
 				continue
 			}
 			if slot < sq.Min() {

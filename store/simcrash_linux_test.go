@@ -78,7 +78,7 @@ func (m *sim) loseUnsynced() {
 // hold what they held.
 func (m *sim) again() {
 	synctest.Wait()
-	m.started = true
+	m.started, m.roughMs = true, m.now()
 	m.rate.opens++
 	for k, q := range m.queues {
 		sq := m.s.LookupQueue(k.topic, k.num)

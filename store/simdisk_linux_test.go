@@ -43,6 +43,7 @@ type simDisk struct {
 	space   simSpace
 	ended   time.Time
 	trace   func(string)
+	before  func(op durable.Op, path string) // see watch
 }
 
 // simNode is a file or a directory.
@@ -111,6 +112,7 @@ func (d *simDisk) Do(op durable.Op, file *os.File, path, to string, run func() e
 	if to != "" {
 		to, _ = filepath.Rel(d.root, to)
 	}
+	d.tell(op, rel)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left <= 0 {
@@ -132,6 +134,22 @@ func (d *simDisk) Do(op durable.Op, file *os.File, path, to string, run func() e
 		return errPowerOff // it was done, but nobody will hear of it
 	}
 	return err
+}
+
+// watch has before called in front of each operation from now on; nil ends it.
+func (d *simDisk) watch(before func(op durable.Op, path string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.before = before
+}
+
+func (d *simDisk) tell(op durable.Op, path string) {
+	d.mu.Lock()
+	before := d.before
+	d.mu.Unlock()
+	if before != nil {
+		before(op, path)
+	}
 }
 
 func (d *simDisk) carryOut(op durable.Op, file *os.File, path, to string, run func() error) error {

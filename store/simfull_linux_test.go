@@ -109,7 +109,7 @@ func (m *sim) whileFull(op simOp, choose func(n int, what string) int) {
 		m.firedUnseen()
 		m.crash(false, 0)
 	}
-	m.full = false
+	m.full, m.roughMs = false, m.now()
 	m.put(queueKey{"a", 0}, 1, []int64{0}, 8) // is not refused
 }
 

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -69,46 +70,99 @@ func simSweepEvery(t *testing.T) int {
 // rename or the like, for every k, by a kill and by a power loss.
 func TestCrashAtEveryOperationOnTheDisk(t *testing.T) {
 	every := simSweepEvery(t)
+	simModes(func(flush commitlog.FlushPolicy, power bool) {
+		x := simTale{story: simStory(), flush: flush, power: power}
+		total := x.tell(t, forever).ops
+		require.Greater(t, total, 100)
+		for k := 1 + rand.IntN(every); k <= total; k += every {
+			x.tell(t, k)
+		}
+	})
+}
+
+// TestCrashAtEveryOperationOfAnEvacuation does the same with messages of the far future,
+// with and without a part of the segments that stays behind. The months that follow, in
+// which they fire and go, have thousands of operations, of which it takes a sample.
+func TestCrashAtEveryOperationOfAnEvacuation(t *testing.T) {
+	every := simSweepEvery(t)
+	for _, cut := range []bool{false, true} {
+		x := simTale{story: simFarStory(cut), tick: simFarTick}
+		all := x.tell(t, forever)
+		require.GreaterOrEqual(t, all.files, 2, "cold files")
+		require.Equal(t, cut, all.cuts > 0, "segments that were cut")
+		require.Greater(t, all.moved, all.moving+100)
+		t.Logf("cut %v: %d operations on the disk, messages move in those from %d to %d", cut, all.ops, all.moving, all.moved)
+		simModes(func(flush commitlog.FlushPolicy, power bool) {
+			x.flush, x.power = flush, power
+			near, far := every, every*500 // between two crashes, until all have moved and after it
+			for k := all.moving + 1 + rand.IntN(near); k <= all.moved; k += near {
+				x.tell(t, k)
+			}
+			for k := all.moved + 1 + rand.IntN(far); k <= all.ops; k += far {
+				x.tell(t, k)
+			}
+		})
+	}
+}
+
+// simModes calls f for both policies of flush, with a kill and with a power loss.
+func simModes(f func(flush commitlog.FlushPolicy, power bool)) {
 	for _, flush := range []commitlog.FlushPolicy{commitlog.Sync, commitlog.Async} {
 		for _, power := range []bool{false, true} {
-			name := fmt.Sprintf("%v power %v", flush, power)
-			total := simTell(t, name, forever, flush, power)
-			require.Greater(t, total, 100)
-			for k := 1 + rand.IntN(every); k <= total; k += every {
-				simTell(t, name, k, flush, power)
-			}
+			f(flush, power)
 		}
 	}
 }
 
-// simTell tells the story with a crash at operation k and returns how many there were.
-func simTell(t *testing.T, name string, k int, flush commitlog.FlushPolicy, power bool) (total int) {
+// simTale is a story that ends with a crash.
+type simTale struct {
+	story []simOp
+	tick  time.Duration // of the keeper; 0 = an hour
+	flush commitlog.FlushPolicy
+	power bool
+}
+
+// simTold is what happened before the crash.
+type simTold struct {
+	ops           int // operations on the disk
+	moving, moved int // such numbers, before the first and after the last evacuation
+	files, cuts   int // most cold files, and segments that were cut
+}
+
+func (x *simTale) options() Options {
+	return Options{
+		Flush: x.flush, Writer: segment.Pwrite, SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10,
+		FireBatch: 7, FlushEvery: time.Minute, Keys: simKeys, manifestLimit: 4 << 10, MemtableAge: time.Hour, CheckpointEvery: 10 * time.Minute, horizon: 12 * time.Hour,
+		keeperTick: cmp.Or(x.tick, time.Hour), mergeAbove: 2, Retention: 72 * time.Hour, ScheduledRetention: 48 * time.Hour,
+	}
+}
+
+// tell tells the story with a crash at operation k of the disk.
+func (x *simTale) tell(t *testing.T, k int) (told simTold) {
 	dir := simDir(t)
 	defer os.RemoveAll(dir)
 	ok := false
 	defer func() {
 		if !ok {
-			t.Logf("%s, crash at operation %d", name, k)
+			t.Logf("%v power %v, crash at operation %d", x.flush, x.power, k)
 		}
 	}()
 	synctest.Test(t, func(t *testing.T) {
-		o := Options{
-			Flush: flush, Writer: segment.Pwrite, SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10,
-			FireBatch: 7, FlushEvery: time.Minute, Keys: simKeys, manifestLimit: 4 << 10, MemtableAge: time.Hour, CheckpointEvery: 10 * time.Minute, keeperTick: time.Hour, horizon: 12 * time.Hour,
-		}
-		m := startSim(t, dir, uint64(k), o)
+		m := startSim(t, dir, uint64(k), x.options())
 		defer m.end()
 		m.disk.setFuse(k)
 		m.tryOpen()
-		for _, op := range simStory() {
+		for _, op := range x.story {
 			if m.s == nil || m.disk.burnt() {
 				break
 			}
+			before := m.disk.count()
 			m.operate(op, func(int, string) int { return 0 })
+			told.take(m, &op, before)
 		}
-		total = m.disk.count()
+		told.ops = m.disk.count()
 		if m.disk.burnt() {
-			m.crash(power, k%40)
+			m.crash(x.power, k%40)
 			m.verify()
 			for _, op := range simEpilogue() { // what the crash left must bear another one
 				m.operate(op, func(int, string) int { return 0 })
@@ -119,7 +173,19 @@ func simTell(t *testing.T, name string, k int, flush commitlog.FlushPolicy, powe
 		m.finish()
 	})
 	ok = !t.Failed()
-	return total
+	return told
+}
+
+// take takes in an operation of the story that began at operation before of the disk.
+func (x *simTold) take(m *sim, op *simOp, before int) {
+	if op.kind == "evacuate" {
+		if x.moving == 0 {
+			x.moving = before
+		}
+		x.moved = m.disk.count()
+	}
+	files, cuts := m.coldFiles()
+	x.files, x.cuts = max(x.files, files), max(x.cuts, cuts)
 }
 
 // TestSameOperationsSameDeliveries runs the same operations under different
@@ -170,9 +236,12 @@ func simDeliveries(t *testing.T, seed, variant uint64) (all [][]int, busy bool) 
 		m.open()
 		for range 15 {
 			op := simOperation(func(n int, _ string) int { return operations.IntN(n) })
-			op.fuse, op.space = 0, 0
-			if op.kind == "cancel late" {
+			op.fuse, op.space, op.moving = 0, 0, 0
+			switch op.kind {
+			case "cancel late":
 				op.kind = "cancel" // a race has no result to compare
+			case "eve":
+				op.kind, op.ahead = "advance", 48*time.Hour // messages are late by what the options say
 			}
 			m.operate(op, choose)
 		}

@@ -30,6 +30,7 @@ import (
 //	simcheck_linux_test.go    what must hold after each
 //	simkeys_linux_test.go     keys lead to messages, by Lookup and State
 //	simcancel_linux_test.go   messages that are cancelled, and the list of those that wait
+//	simfar_linux_test.go      messages that move to cold files, fire late, and the end of their retention
 //	simrate_linux_test.go     how fast messages fire
 //	simfull_linux_test.go     a disk without space for a while
 //	simcrash_linux_test.go    its end and its new start
@@ -80,6 +81,8 @@ type simOp struct {
 	power  bool
 	again  int  // operations until recovery crashes too; 0 = it does not
 	meddle bool // checkpoints are written while messages become visible
+	moving int  // messages that are cancelled on their way to a cold file
+	late   int64
 	any    bool // not only pending messages are cancelled
 	// The disk finds space for so many operations less one, and then none for dearth; 0 = enough.
 	space  int
@@ -90,7 +93,7 @@ type simOp struct {
 // simKinds are the kinds of operations, each as often as it is to happen.
 var simKinds = []string{
 	"put", "put", "put", "put", "put", "burst", "advance", "advance", "advance", "step", "checkpoint", "flush index",
-	"retain", "expire", "delete", "reopen", "crash", "crash", "full", "cancel", "cancel", "cancel late",
+	"retain", "expire", "delete", "reopen", "crash", "crash", "full", "cancel", "cancel", "cancel late", "evacuate", "late", "eve",
 }
 
 // simDelays are the delays in ms from which puts choose, and each may be a little more.
@@ -134,6 +137,17 @@ func simOperation(choose func(n int, what string) int) simOp {
 				op.delays[i] = op.delays[0] + int64(i)*apart
 			}
 		}
+	case "evacuate":
+		op.queue = queueKey{[]string{"a", "b"}[choose(2, "topic")], int32(choose(2, "queue"))}
+		op.n, op.size, op.moving = 10+choose(60, "n"), 8+choose(3000, "size"), choose(4, "moving")
+		for range 1 + choose(4, "delays") {
+			op.delays = append(op.delays, simFarDelays[choose(len(simFarDelays), "delay")])
+		}
+		op.ahead = []time.Duration{0, 0, 60 * time.Hour, 80 * time.Hour, 96 * time.Hour}[choose(5, "ahead")]
+	case "late":
+		op.size, op.late = choose(5000, "from"), simLates[choose(len(simLates), "late")]
+	case "eve":
+		op.n = 1 + choose(3, "n")
 	case "cancel", "cancel late":
 		op.queue = queueKey{[]string{"a", "b"}[choose(2, "topic")], int32(choose(2, "queue"))}
 		op.n, op.size, op.any = 1+choose(40, "n"), choose(5000, "from"), choose(3, "any") == 0
@@ -178,6 +192,12 @@ func (m *sim) perform(op simOp, choose func(n int, what string) int) {
 	switch op.kind {
 	case "put", "burst":
 		m.put(op.queue, op.n, op.delays, op.size)
+	case "evacuate":
+		m.evacuate(op)
+	case "late":
+		m.late(op.size, op.late)
+	case "eve":
+		m.eve(op.n)
 	case "cancel":
 		m.cancel(op.size, op.n, op.any)
 	case "cancel late":
