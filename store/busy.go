@@ -94,19 +94,8 @@ func (b *busy) refuse(reason, format string, args ...any) error {
 // when it is.
 func (s *Store) refusesScheduled(m *Message, lane uint8, now int64) error {
 	b := s.busy
-	if limit := s.opts.MaxOverdue.Milliseconds(); limit > 0 {
-		done, g := &b.lightMs, &b.light
-		if m.Queue.share.behind.Load() {
-			done, g = &b.firedMs, &b.heavy
-		}
-		behind := now - done.Load()
-		closed, changed := g.closed(behind, limit)
-		if changed {
-			s.logGate(closed, BusyOverdue, "behind", time.Duration(behind)*time.Millisecond)
-		}
-		if closed {
-			return b.refuse(BusyOverdue, "firing is %v behind", time.Duration(behind)*time.Millisecond)
-		}
+	if closed, behind := s.judgeOverdue(m.Queue.share.behind.Load(), now); closed {
+		return b.refuse(BusyOverdue, "firing is %v behind", behind)
 	}
 	if b.index[lane].shut.Load() {
 		return b.refuse(BusyIndex, "the delay index of lane %d is not written as fast as it fills", lane)
@@ -115,6 +104,25 @@ func (s *Store) refusesScheduled(m *Message, lane uint8, now int64) error {
 		return b.refuse(BusyNear, "too many messages are due within %d ms", soonMs)
 	}
 	return nil
+}
+
+// judgeOverdue looks at how late heavy topics, or the others, fire at present.
+func (s *Store) judgeOverdue(heavy bool, now int64) (closed bool, behind time.Duration) {
+	limit := s.opts.MaxOverdue.Milliseconds()
+	if limit <= 0 {
+		return false, 0
+	}
+	done, g := &s.busy.lightMs, &s.busy.light
+	if heavy {
+		done, g = &s.busy.firedMs, &s.busy.heavy
+	}
+	late := now - done.Load()
+	behind = time.Duration(late) * time.Millisecond
+	closed, changed := g.closed(late, limit)
+	if changed {
+		s.logGate(closed, BusyOverdue, "behind", behind)
+	}
+	return closed, behind
 }
 
 // laneError counts a refusal of the lane and says it in the store's terms.

@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	promtest "github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
@@ -33,6 +35,29 @@ func requireBusy(t testing.TB, err error, reason string) {
 	require.Equal(t, reason, busy.Reason)
 }
 
+// gaugeOf collects the gauges of s and returns the one with these values of its labels,
+// which are in the order of their names.
+func gaugeOf(t testing.TB, s *Store, name string, labels ...string) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(s.metrics.collectors()...)
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			var values []string
+			for _, l := range m.GetLabel() {
+				values = append(values, l.GetValue())
+			}
+			if f.GetName() == name && slices.Equal(values, labels) {
+				return m.GetGauge().GetValue()
+			}
+		}
+	}
+	require.FailNow(t, "no such gauge", "%s %v", name, labels)
+	return 0
+}
+
 // While one topic fires behind the others its scheduled messages are refused,
 // those of others and those without a delay are not, and it ends by itself.
 func TestScheduledMessagesOfATopicThatIsTooFarBehindAreRefused(t *testing.T) {
@@ -54,11 +79,14 @@ func TestScheduledMessagesOfATopicThatIsTooFarBehindAreRefused(t *testing.T) {
 		time.Sleep(1500 * time.Millisecond)
 		require.NoError(t, put(heavy, time.Hour), "half a second behind")
 		time.Sleep(1500 * time.Millisecond)
+		require.Zero(t, gaugeOf(t, s, "duelog_refusing", "other", BusyOverdue))
+		require.EqualValues(t, 1, gaugeOf(t, s, "duelog_refusing", "heavy", BusyOverdue), "nothing was sent yet")
 		requireBusy(t, put(heavy, time.Hour), BusyOverdue)
 		require.NoError(t, put(heavy, 0))
 		require.NoError(t, put(light, time.Hour))
 		require.EqualValues(t, 1, promtest.ToFloat64(s.busy.refused.WithLabelValues(BusyOverdue)))
 		time.Sleep(2500 * time.Millisecond)
+		require.Zero(t, gaugeOf(t, s, "duelog_refusing", "heavy", BusyOverdue), "nothing was sent since")
 		require.NoError(t, put(heavy, time.Hour))
 		require.NoError(t, s.Close())
 	})
@@ -79,10 +107,15 @@ func TestScheduledMessagesAreRefusedWhileTheIndexIsNotWritten(t *testing.T) {
 		err = put(3 * time.Hour)
 	}
 	requireBusy(t, err, BusyIndex)
+	require.EqualValues(t, 1, gaugeOf(t, s, "duelog_refusing", "1-day", BusyIndex))
+	require.Zero(t, gaugeOf(t, s, "duelog_refusing", "0-near", BusyIndex))
+	require.Greater(t, gaugeOf(t, s, "duelog_index_waiting_memtables", "1-day"), 2.0)
+	require.Zero(t, gaugeOf(t, s, "duelog_index_waiting_memtables", "3-far"))
 	require.NoError(t, put(0), "a message without a delay")
 	require.NoError(t, put(time.Hour), "another lane")
 	s.checkpointMu.Unlock()
 	require.Eventually(t, func() bool { return put(3*time.Hour) == nil }, 30*time.Second, time.Millisecond)
+	require.Zero(t, gaugeOf(t, s, "duelog_refusing", "1-day", BusyIndex))
 }
 
 // More comes for the seconds that are being fired than memory is meant to hold.
@@ -102,9 +135,11 @@ func TestMessagesThatAreDueSoonAreRefusedWhenTheirEntriesFillMemory(t *testing.T
 			return err
 		}
 		requireBusy(t, put(due), BusyNear)
+		require.EqualValues(t, 1, gaugeOf(t, s, "duelog_refusing", "", BusyNear))
 		require.NoError(t, put(s.NowMs()+3000))
 		require.NoError(t, put(0))
 		time.Sleep(time.Second)
+		require.Zero(t, gaugeOf(t, s, "duelog_refusing", "", BusyNear))
 		require.NoError(t, put(s.NowMs()+900))
 		require.NoError(t, s.Close())
 	})

@@ -92,7 +92,7 @@ func storeGauges(s *Store) []prometheus.Collector {
 			ConstLabels: prometheus.Labels{"class": class},
 		}, func() float64 { return float64(s.written[i].Load()) }))
 	}
-	return append(out, newSpaceGauges(s))
+	return append(out, newSpaceGauges(s), newGateGauges(s))
 }
 
 func flag(b bool) float64 {

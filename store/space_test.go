@@ -65,7 +65,7 @@ func TestSpaceCountsEveryByteInOneState(t *testing.T) {
 				all = len(f.GetMetric())
 			}
 		}
-		require.Equal(t, 4*laneCount+1, all)
+		require.Equal(t, 4*laneCount+3+1, all)
 
 		time.Sleep(72*time.Hour - 2*time.Hour + time.Second)
 		synctest.Wait()

@@ -143,7 +143,7 @@ func (s *Set) Usage() Usage {
 	u := Usage{Files: len(s.files)}
 	for _, x := range s.files {
 		u.Records += x.info.Records
-		u.Bytes += x.info.FileSize - max(x.fileOffset(x.info.DeadTo)/pageSize*pageSize-pageSize, 0)
+		u.Bytes += x.info.FileSize - x.hole()
 	}
 	return u
 }
