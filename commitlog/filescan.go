@@ -76,6 +76,12 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 	if w.damaged == nil {
 		w.damaged = func(int64, int64, *CorruptionError) {}
 	}
+	known := s.Known
+	if s.Limit > 0 {
+		known = min(known, s.Limit)
+	}
+	cut := cutShort{size: s.Base + st.Size(), known: known, tell: w.damaged}
+	w.damaged = cut.damaged
 	if s.First {
 		return FileEnd{}, w.first(max(s.From, s.Base))
 	}
@@ -83,18 +89,31 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 		w.r.buf = (*s.Buffer)[:0]
 	}
 	end, err := w.run(max(s.From, s.Base))
-	known := s.Known
-	if s.Limit > 0 {
-		known = min(known, s.Limit)
-	}
-	if err == nil && !end.sealed && end.pos < known && known > s.Base+st.Size() {
-		w.damaged(end.pos, known, w.r.corrupt(end.pos, ErrTruncated)) // the file was cut short
+	if err == nil && !end.sealed && end.pos < known && known > cut.size {
+		if !cut.told {
+			w.damaged(end.pos, known, w.r.corrupt(end.pos, ErrTruncated))
+		}
 		end = stop{pos: known}
 	}
 	if s.Buffer != nil {
 		*s.Buffer = w.r.buf
 	}
 	return FileEnd{Pos: end.pos, Sealed: end.sealed, Torn: end.torn, LastMs: w.last}, err
+}
+
+// cutShort tells of the bad bytes at the end of a file and of what the file lacks behind
+// them as of one range.
+type cutShort struct {
+	size, known int64 // lane offsets
+	tell        func(from, to int64, reason *CorruptionError)
+	told        bool
+}
+
+func (c *cutShort) damaged(from, to int64, reason *CorruptionError) {
+	if to == c.size && c.known > to {
+		to, c.told = c.known, true
+	}
+	c.tell(from, to, reason)
 }
 
 // first visits the frame at off if there is a valid one.
