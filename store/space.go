@@ -15,7 +15,7 @@ import (
 type SpaceBytes struct {
 	Pending    int64 `json:"pending"`    // messages that have not fired
 	Live       int64 `json:"live"`       // fired or ordinary ones within their retention
-	Dead       int64 `json:"dead"`       // past it, kept by what lives in the same 64 KiB, and frame headers
+	Dead       int64 `json:"dead"`       // past it or cancelled, kept by what lives in the same 64 KiB, and frame headers
 	Recyclable int64 `json:"recyclable"` // past it, given back by the next passes of retention
 	Reserved   int64 `json:"reserved"`   // allocated ahead, no message yet
 }
@@ -189,7 +189,8 @@ func (c *spaceCounter) at(loc commitlog.Loc) *SegmentSpace {
 	return &l.Segments[i]
 }
 
-// countWaiting counts what the index has and the mark does not cover.
+// countWaiting counts what the index has and the mark does not cover, but for what was
+// cancelled.
 func (s *Store) countWaiting(ctx context.Context, c *spaceCounter) error {
 	m := s.mark()
 	it := mergeSnapshots(s.snapshots(), 0, noDeadline)
@@ -202,7 +203,8 @@ func (s *Store) countWaiting(ctx context.Context, c *spaceCounter) error {
 		}
 		for i := range block[:n] {
 			e := &block[i]
-			if g := c.at(commitlog.Loc(e.Loc)); g != nil && !m.done(e) {
+			loc := commitlog.Loc(e.Loc)
+			if g := c.at(loc); g != nil && !m.done(e) && !s.cancels.has(loc) {
 				g.Pending += commitlog.RecordHeaderSize + int64(e.Size)
 			}
 		}
