@@ -124,7 +124,8 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 	e := itemEntry(it)
 	done := fired || k.l.c.m.Covers(&e) || k.l.c.m.Moved(it.When, it.Loc)
-	if !done && (len(k.l.c.cancelled) == 0 || !k.l.c.cancelled[it.Loc]) {
+	recalled := len(k.l.c.cancelled) > 0 && k.l.c.cancelled[it.Loc]
+	if !done && !recalled {
 		k.pending++
 	}
 	if got := k.run.head(); got != nil && got.Loc == e.Loc {
@@ -134,7 +135,7 @@ func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 		}
 		return
 	}
-	if done || !k.t.indexed || k.t.run != nil && !k.known || k.l.c.done(&e) {
+	if done || recalled || !k.t.indexed || k.t.run != nil && !k.known || k.l.c.done(&e) {
 		return
 	}
 	k.unindexed.add(it)

@@ -82,7 +82,7 @@ func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) er
 // gatherCancelled reads the cancel log: which pending messages must not fire. The
 // store keeps at most a million of them.
 func (c *check) gatherCancelled(ctx context.Context) error {
-	files, err := listSegments(c.dir, c.m, store.CancelLane)
+	files, err := listSegmentsUsed(c.dir, c.m, store.CancelLane, holdsFrame) // of all that nobody else tells
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (c *check) gatherCancelled(ctx context.Context) error {
 					c.find(finding{
 						severity: severityLost, check: "cancel", file: relative(c.dir, f.path), offset: from - f.base,
 						what: fmt.Sprintf("%d bytes hold no valid frame: %v", to-from, reason.Err),
-						lost: "which messages were cancelled: they fire", next: "cancel them again, then: " + c.repairHint(),
+						lost: "which messages were cancelled: they fire", next: c.repairHint() + ", start the broker on COPY and recall them again (recallMessage of the client)",
 					})
 				}
 			},

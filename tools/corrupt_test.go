@@ -59,11 +59,25 @@ func filesOf(t *testing.T, dir string) (names []string) {
 // damageOneFile copies the store f with one file damaged and reports whether its
 // bytes that matter have changed.
 func damageOneFile(t *testing.T, f *fixture, dir, name string, c corruption, seed uint64) (changed bool) {
-	require.NoError(t, os.CopyFS(dir, os.DirFS(f.dir)))
+	before, err := os.ReadFile(filepath.Join(f.dir, name))
+	require.NoError(t, err)
+	return damage(t, f.dir, dir, name, c, seed, usedBytes(f, name, before))
+}
+
+// damage copies a store with one file damaged, of which used bytes matter (-1: all), and
+// reports whether those have changed.
+func damage(t *testing.T, from, dir, name string, c corruption, seed uint64, used int) (changed bool) {
+	t.Helper()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(from)))
 	path := filepath.Join(dir, name)
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
-	used := usedBytes(f, name, before)
+	if used < 0 {
+		used = len(before)
+	}
+	if used == 0 {
+		return false
+	}
 	rng := rand.New(rand.NewPCG(seed, 7))
 	after := c.do(rng, append([]byte(nil), before...), used)
 	require.NoError(t, os.WriteFile(path, after, 0o644))

@@ -56,13 +56,17 @@ func newFixture(t failer, dir string) *fixture {
 
 // record is a stored message; when is a slot, or a fire time if scheduled.
 func (f *fixture) record(key string, scheduled bool, when int64) commitlog.Record {
+	return f.recordOf(key, []byte(`{"order":"`+key+`"}`), scheduled, when)
+}
+
+func (f *fixture) recordOf(key string, body []byte, scheduled bool, when int64) commitlog.Record {
 	props := message.AppendProperty(nil, message.PropKeys, "k-"+key)
 	props = message.AppendProperty(props, message.PropTags, "t1")
 	props = message.AppendProperty(props, message.PropUniqKey, key)
 	payload, err := message.Append(nil, &message.Message{
 		Topic: "orders", QueueID: 0, BornMs: fixtureStart, StoreMs: fixtureStart, Properties: string(props),
 		BornHost: netip.MustParseAddrPort("127.0.0.1:42000"), StoreHost: netip.MustParseAddrPort("127.0.0.1:10911"),
-		Body: []byte(`{"order":"` + key + `"}`),
+		Body: body,
 	})
 	require.NoError(f.t, err)
 	r := commitlog.Record{When: when, Queue: fixtureQueue, Tag: uint32(message.Hash("t1")), Key: uint32(message.Hash(key)), Payload: payload}

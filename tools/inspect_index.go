@@ -100,22 +100,16 @@ func (c *indexCount) run(ctx context.Context, e *env, dir string) error {
 	if err != nil {
 		return err
 	}
-	fired, err := firedSince(dir, m)
+	gone, err := doneIn(dir, m)
 	if err != nil {
 		return err
 	}
-	cancelled, err := cancelledIn(dir, m)
-	if err != nil {
-		return err
-	}
-	fired = append(fired, cancelled...)
-	slices.Sort(fired)
 	for _, lane := range lanes {
 		if c.lane >= 0 && c.lane != int(lane) {
 			continue
 		}
 		add := func(x *delayindex.Entry) error {
-			if _, done := slices.BinarySearch(fired, x.Loc); done || m.Covers(x) {
+			if _, done := slices.BinarySearch(gone, x.Loc); done || m.Covers(x) {
 				return nil
 			}
 			return c.add(lane, x)
@@ -125,6 +119,22 @@ func (c *indexCount) run(ctx context.Context, e *env, dir string) error {
 		}
 	}
 	return c.print(e)
+}
+
+// doneIn lists, sorted, the locations of what the mark does not cover and does not wait
+// all the same: it has fired since, or was recalled.
+func doneIn(dir string, m *store.Manifest) ([]uint64, error) {
+	fired, err := firedSince(dir, m)
+	if err != nil {
+		return nil, err
+	}
+	cancelled, err := cancelledIn(dir, m)
+	if err != nil {
+		return nil, err
+	}
+	done := append(fired, cancelled...)
+	slices.Sort(done)
+	return done, nil
 }
 
 // cancelledIn lists, sorted, what the cancel log says must not fire.

@@ -50,7 +50,7 @@ type waitingWindows struct {
 	m       *store.Manifest
 	names   queueNames
 	lanes   []uint8
-	fired   []uint64 // sorted
+	done    []uint64 // fired or recalled; sorted
 	records *recordFiles
 	entries []delayindex.Entry // of the present window
 }
@@ -64,7 +64,7 @@ func newWaitingWindows(e *env, dir string, sel *selection) (*waitingWindows, err
 	if w.lanes, err = listLanes(dir, m); err != nil {
 		return nil, err
 	}
-	w.fired, err = firedSince(dir, m)
+	w.done, err = doneIn(dir, m)
 	return w, err
 }
 
@@ -126,7 +126,7 @@ func (w *waitingWindows) wanted(x *delayindex.Entry) bool {
 	if !known || w.sel.topic != "" && w.sel.topic != q.Topic || x.Flags()&delayindex.FlagTombstone != 0 {
 		return false
 	}
-	_, done := slices.BinarySearch(w.fired, x.Loc)
+	_, done := slices.BinarySearch(w.done, x.Loc)
 	return !done && !w.m.Covers(x)
 }
 

@@ -43,13 +43,18 @@ import (
 // If the MANIFEST is lost, the numbers of the queues are found out in one more pass
 // over the lanes: they stand in each record beside the message, which names its
 // topic and queue. Without its mark a record that neither journal nor queue know has
-// not fired, unless its retention is over. It may fire again: better twice than never.
+// not fired, whenever it was due: a broker that was down for longer than its retention
+// has not delivered it. So it may fire again, which is said: better twice than never.
 type repair struct {
 	*check // of the store that is repaired
 	out    string
 	// endLost says that the MANIFEST can be read but is not to be believed.
-	endLost    bool
+	endLost bool
+	// markLost says that nothing tells up to when messages have fired.
+	markLost   bool
 	lostTables int
+	// damagedRecalls counts what of the cancel log cannot be read.
+	damagedRecalls int
 
 	lost   *table
 	lostMu sync.Mutex
@@ -60,9 +65,10 @@ type repair struct {
 
 	made      store.Manifest // of the copy; lanes' parts guarded by madeMu
 	madeMu    sync.Mutex
-	minFireMs int64 // earliest of what is pending; guarded by madeMu
+	minFireMs int64            // earliest of what is pending; guarded by madeMu
+	recalled  []commitlog.Item // of the lanes, at most a million; guarded by madeMu
 
-	kept, salvaged, lostRecords, lostBytes, waiting, visibleCount atomic.Int64
+	kept, salvaged, lostRecords, lostBytes, waiting, again, visibleCount atomic.Int64
 }
 
 func repairCommand(e *env) *cobra.Command {
@@ -93,8 +99,6 @@ messages of the original, and temporary space as verify does. When it ends with 
 		},
 	}
 	cmd.Flags().StringVar(&r.out, "out", "", "`directory` for the copy")
-	cmd.Flags().DurationVar(&r.retention, "retention", store.DefaultRetention, "how long the broker keeps ordinary messages")
-	cmd.Flags().DurationVar(&r.scheduledRetention, "scheduled-retention", store.DefaultScheduledRetention, "how long it keeps scheduled ones after their time")
 	return cmd
 }
 
@@ -121,8 +125,14 @@ func (r *repair) run(ctx context.Context) error {
 	r.progress.stop()
 	r.e.note("%d records copied, %d of them out of damaged frames; %d are pending, %d visible. %d messages are lost, %s of the log cannot be read.",
 		r.kept.Load(), r.salvaged.Load(), r.waiting.Load(), r.visibleCount.Load(), r.lostRecords.Load(), humanText(byteCount(r.lostBytes.Load())))
+	if n := r.again.Load(); n > 0 {
+		r.e.note("of %d messages that were due nobody knows whether they fired: they fire when the broker starts, some perhaps a second time", n)
+	}
+	if r.damagedRecalls > 0 {
+		r.e.note("of the cancel log not all can be read: a message that was recalled in the rest is pending in the copy and fires")
+	}
 	r.e.note("next: duelogctl verify %s, then start the broker with data: %s", r.out, r.out)
-	if r.lostRecords.Load() > 0 || r.lostBytes.Load() > 0 || r.lostTables > 0 {
+	if r.lostRecords.Load() > 0 || r.lostBytes.Load() > 0 || r.lostTables > 0 || r.damagedRecalls > 0 {
 		return errFindings
 	}
 	return nil
@@ -141,13 +151,13 @@ func (r *repair) attempt(ctx context.Context) error {
 
 // startAnew empties what an attempt has written, and what it has counted.
 func (r *repair) startAnew() error {
-	for _, sub := range []string{store.LogDir, store.IndexDir, store.ConsumeQueueDir, configDir} {
+	for _, sub := range []string{store.LogDir, store.IndexDir, store.ConsumeQueueDir, store.CancelDir, configDir} {
 		if err := os.RemoveAll(filepath.Join(r.out, sub)); err != nil {
 			return fmt.Errorf("begin the copy anew: %w", err)
 		}
 	}
-	r.made, r.minFireMs, r.findings = store.Manifest{}, 0, nil
-	for _, n := range []*atomic.Int64{&r.read, &r.kept, &r.salvaged, &r.lostRecords, &r.lostBytes, &r.waiting, &r.visibleCount} {
+	r.made, r.minFireMs, r.recalled, r.findings = store.Manifest{}, 0, nil, nil
+	for _, n := range []*atomic.Int64{&r.read, &r.kept, &r.salvaged, &r.lostRecords, &r.lostBytes, &r.waiting, &r.again, &r.visibleCount} {
 		n.Store(0)
 	}
 	return nil
@@ -206,7 +216,8 @@ func (r *repair) copy(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if err := errors.Join(r.writeQueues(ctx), r.copyConfig()); err != nil {
+	r.lostRecalls()
+	if err := errors.Join(r.writeQueues(ctx), r.writeCancels(), r.copyConfig()); err != nil {
 		return err
 	}
 	return r.writeManifest()
@@ -237,7 +248,7 @@ func (r *repair) askForKeys() {
 	}
 	r.made.KeysUpTo = map[uint8]int64{}
 	for lane, segments := range r.made.Segments {
-		if len(segments) > 0 {
+		if len(segments) > 0 && lane != store.CancelLane {
 			r.made.KeysUpTo[lane] = segments[0].Base
 		}
 	}

@@ -32,6 +32,7 @@ func (r *repair) catalog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.markLost = true
 	r.e.note("the MANIFEST is lost: %d of its edits can be read; the queues are found out from the messages", intact)
 	// Of what was written at different moments only the queues' names hold.
 	hints := m.Cold

@@ -212,7 +212,7 @@ func (c *coldCopy) fits(it *commitlog.Item) bool {
 // put takes a record in and writes it, unless it is dead.
 func (c *coldCopy) put(it *commitlog.Item, payload []byte, at *ref) (fate, error) {
 	f, err := c.takeIn(it, 0, at)
-	if err != nil || f == fateDead {
+	if err != nil || f == fateDead || f == fateRecalled {
 		return f, err
 	}
 	if room := it.Loc.Offset() - commitlog.RecordHeaderSize - c.info.Base - c.w.Size(); room > 0 {

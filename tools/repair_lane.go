@@ -87,8 +87,16 @@ func (c *laneCopy) segments(files []segmentFile) (err error) {
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := c.segment(f); err != nil {
+	for i, f := range files {
+		next := int64(maxOffset)
+		if i+1 < len(files) {
+			next = files[i+1].base
+		}
+		if f.base < c.end {
+			c.r.e.note("%s begins inside of the segment before it: it is no segment of this store, and is left out", segmentPath(c.lane, f.base))
+			continue
+		}
+		if err := c.segment(f, next); err != nil {
 			return err
 		}
 	}
@@ -114,8 +122,8 @@ func (c *laneCopy) missingTo(from, to int64) error {
 	return nil
 }
 
-// segment copies one segment, frame by frame.
-func (c *laneCopy) segment(f segmentFile) (err error) {
+// segment copies one segment, frame by frame; next is where the one after it begins.
+func (c *laneCopy) segment(f segmentFile, next int64) (err error) {
 	known, _ := segmentInfo(c.r.m, c.lane, f.base)
 	c.path, c.base = f.path, f.base
 	c.info = commitlog.SegmentInfo{Base: f.base, End: f.base, CreatedMs: known.CreatedMs, MaxFireMs: known.MaxFireMs, MaxStoreMs: known.MaxStoreMs}
@@ -155,7 +163,7 @@ func (c *laneCopy) segment(f segmentFile) (err error) {
 				return commitlog.AppendSeal(b, commitlog.MakeLoc(c.lane, end.Pos-commitlog.FrameHeaderSize), c.last)
 			})
 		}
-		c.end = f.base + f.size
+		c.end = max(end.Pos, min(f.base+f.size, next)) // a file that was cut short is as long again
 	}
 	c.index.Add(c.batch, c.end)
 	c.batch = c.batch[:0]
@@ -273,9 +281,10 @@ func (c *laneCopy) rawKey(loc commitlog.Loc, size uint32) any {
 	return uniqKeyOf(b)
 }
 
-// filler writes frames without records over [from, to).
+// filler writes frames without records over [from, to). It leaves a hole where there is
+// no room for one, which only a MANIFEST that does not fit the files can ask for.
 func (c *laneCopy) filler(from, to int64) {
-	for from < to {
+	for to-from >= commitlog.FrameHeaderSize {
 		n := to - from
 		if n > maxFiller {
 			n = min(maxFiller, n-commitlog.FrameHeaderSize) // what is left has room for a header
@@ -285,5 +294,6 @@ func (c *laneCopy) filler(from, to int64) {
 		})
 		from += n
 	}
+	c.out.skip(to - c.base)
 	c.info.End = to
 }

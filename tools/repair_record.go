@@ -8,9 +8,10 @@ import (
 type fate int
 
 const (
-	fateDead    fate = iota // nobody will see it
-	fateVisible             // it has a slot
-	fateFired               // it fired, nobody knows into which slot
+	fateDead     fate = iota // nobody will see it
+	fateVisible              // it has a slot
+	fateFired                // it fired, nobody knows into which slot
+	fateRecalled             // it was cancelled: it must never be seen
 	fatePending
 )
 
@@ -20,12 +21,12 @@ func (r *repair) fate(it *commitlog.Item, at *ref) fate {
 	switch {
 	case !it.Scheduled(), at != nil:
 		return fateVisible
-	case r.cancelled[it.Loc], r.m.Moved(it.When, it.Loc):
-		return fateDead // it must not be seen, or lives in a cold file
+	case r.m.Moved(it.When, it.Loc):
+		return fateDead // it lives in a cold file
+	case r.cancelled[it.Loc]:
+		return fateRecalled
 	case r.m.Covers(&e):
 		return fateFired
-	case r.m.FiredMs == 0 && it.When+r.scheduledRetention.Milliseconds() < r.e.now().UnixMilli():
-		return fateDead // nobody knows whether it fired; it is past its retention if it did
 	}
 	return fatePending
 }
@@ -34,18 +35,20 @@ func (r *repair) fate(it *commitlog.Item, at *ref) fate {
 type tally struct {
 	kept, waiting int64
 	minFireMs     int64 // earliest of what is pending; 0 = none
+	again         int64 // pending ones that may have fired already
+	recalled      []commitlog.Item
 }
 
 // add adds what a goroutine has copied.
 func (r *repair) add(t *tally) {
 	r.kept.Add(t.kept)
 	r.waiting.Add(t.waiting)
-	if t.minFireMs > 0 {
-		r.madeMu.Lock()
-		defer r.madeMu.Unlock()
-		if r.minFireMs == 0 || t.minFireMs < r.minFireMs {
-			r.minFireMs = t.minFireMs
-		}
+	r.again.Add(t.again)
+	r.madeMu.Lock()
+	defer r.madeMu.Unlock()
+	r.recalled = append(r.recalled, t.recalled...)
+	if t.minFireMs > 0 && (r.minFireMs == 0 || t.minFireMs < r.minFireMs) {
+		r.minFireMs = t.minFireMs
 	}
 	*t = tally{}
 }
@@ -66,8 +69,15 @@ func (l *laneRefs) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, err
 	case f == fateFired:
 		x.ms, x.kind = it.When, refJournal
 		return f, r.addUnplaced(x)
+	case f == fateRecalled:
+		if !isCold(l.lane) {
+			l.tally.recalled = append(l.tally.recalled, *it)
+		}
 	case f == fatePending:
 		l.tally.waiting++
+		if r.markLost && it.When <= r.e.now().UnixMilli() {
+			l.tally.again++
+		}
 		if t := &l.tally; t.minFireMs == 0 || it.When < t.minFireMs {
 			t.minFireMs = it.When
 		}

@@ -127,7 +127,9 @@ type spaceCount struct {
 	m     *store.Manifest
 	names queueNames
 	fired []uint64
-	nowMs int64
+	// recalled messages fire never, and keep their place until their time all the same.
+	recalled []uint64
+	nowMs    int64
 
 	mu    sync.Mutex
 	sums  map[spaceKey]*spaceSum // guarded by mu
@@ -141,6 +143,9 @@ func (s *spaceCount) run(ctx context.Context) (err error) {
 	}
 	s.names, s.nowMs, s.files = namesOf(s.m), s.e.now().UnixMilli(), map[uint8]int{}
 	if s.fired, err = firedSince(s.dir, s.m); err != nil {
+		return err
+	}
+	if s.recalled, err = cancelledIn(s.dir, s.m); err != nil {
 		return err
 	}
 	if err := s.count(ctx); err != nil {

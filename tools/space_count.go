@@ -19,6 +19,7 @@ type fileCount struct {
 	groups map[spaceKey]*spaceSum // of messages
 	whole  spaceSum
 	frees  map[freeKey]*freeing
+	pinned bool // by a recalled message whose time has not come
 }
 
 func (s *spaceCount) fileCount(lane uint8, base int64) *fileCount {
@@ -113,17 +114,16 @@ func (c *fileCount) record(it *commitlog.Item, storeMs, bytes int64) (diesMs int
 	s := c.s
 	sum := &spaceSum{messages: 1, bytes: commitlog.RecordHeaderSize + int64(it.Size), payload: int64(it.Size)}
 	diesMs = storeMs + s.retention.Milliseconds()
-	pending, moved := false, false
+	state := s.state(it)
 	if it.Scheduled() {
 		diesMs = it.When + s.scheduledRetention.Milliseconds()
-		e := itemEntry(it)
-		moved = s.m.Moved(it.When, it.Loc)
-		if _, fired := slices.BinarySearch(s.fired, uint64(it.Loc)); !fired && !moved && !s.m.Covers(&e) {
-			pending = true
-			diesMs = max(diesMs, s.nowMs+s.scheduledRetention.Milliseconds())
-		} else if !moved {
-			sum.fired = 1
-		}
+	}
+	pending, moved := state == scheduledPending, state == scheduledMoved
+	switch {
+	case pending:
+		diesMs = max(diesMs, s.nowMs+s.scheduledRetention.Milliseconds())
+	case state == scheduledFired:
+		sum.fired = 1
 	}
 	switch {
 	case moved:
@@ -131,6 +131,10 @@ func (c *fileCount) record(it *commitlog.Item, storeMs, bytes int64) (diesMs int
 		sum.Dead = bytes
 	case pending:
 		sum.Pending = bytes
+	case state == scheduledRecalled && diesMs > s.nowMs:
+		sum.Dead = bytes
+		sum.dies(diesMs)
+		c.pinned = true
 	case diesMs <= s.nowMs:
 		sum.Dead = bytes
 	default:
@@ -149,9 +153,37 @@ func (c *fileCount) record(it *commitlog.Item, storeMs, bytes int64) (diesMs int
 	return diesMs
 }
 
+// scheduledState is what became of a message that was scheduled.
+type scheduledState int
+
+const (
+	notScheduled scheduledState = iota
+	scheduledPending
+	scheduledFired
+	scheduledRecalled
+	scheduledMoved // to a cold file
+)
+
+func (s *spaceCount) state(it *commitlog.Item) scheduledState {
+	_, fired := slices.BinarySearch(s.fired, uint64(it.Loc))
+	_, recalled := slices.BinarySearch(s.recalled, uint64(it.Loc))
+	e := itemEntry(it)
+	switch {
+	case !it.Scheduled():
+		return notScheduled
+	case s.m.Moved(it.When, it.Loc):
+		return scheduledMoved
+	case recalled && !fired:
+		return scheduledRecalled
+	case fired, s.m.Covers(&e):
+		return scheduledFired
+	}
+	return scheduledPending
+}
+
 // recycle turns what is dead into what is recyclable, if nothing is alive.
 func (c *fileCount) recycle() {
-	if c.whole.Pending+c.whole.Live > 0 || c.whole.used == 0 {
+	if c.whole.Pending+c.whole.Live > 0 || c.whole.used == 0 || c.pinned {
 		return
 	}
 	for _, sum := range c.groups {

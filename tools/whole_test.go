@@ -1,0 +1,277 @@
+package tools
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/commitlog/cold"
+	"github.com/duelog/duelog/consumequeue"
+	"github.com/duelog/duelog/internal/durable"
+	"github.com/duelog/duelog/server/broker"
+	"github.com/duelog/duelog/store"
+)
+
+// wholeStore is a small store that has each kind of file that there is, written by the
+// store itself: several segments in a lane, most of them sealed, cold files, a cancel
+// log, and the broker's tables with their backups.
+type wholeStore struct {
+	dir string
+	m   *store.Manifest
+	// What the messages are, by their UNIQ_KEY.
+	pending, cancelled map[string]bool
+	visible            map[string]int64 // and their slots
+}
+
+// wholeBody is so large that few messages fill a segment.
+const wholeBody = 9 << 10
+
+// makeWhole writes the store as it is at testNow after a clean stop.
+func makeWhole(t *testing.T, dir string) *wholeStore {
+	t.Helper()
+	start := testNow.Add(-2 * time.Hour)
+	w := &wholeStore{dir: dir, pending: map[string]bool{}, cancelled: map[string]bool{}}
+	// Files of a queue that are small: the first one that opens them says so.
+	queues, err := consumequeue.Open(filepath.Join(dir, store.ConsumeQueueDir), &consumequeue.Options{FileEntries: 64})
+	require.NoError(t, err)
+	require.NoError(t, queues.Close())
+	clock := store.NewManualClock(start)
+	s, err := store.Open(dir, &store.Options{
+		SegmentSize: fixtureSegment, DelaySegmentSize: fixtureSegment, JournalSegmentSize: fixtureSegment, FireBatch: 1024,
+		Flush: commitlog.Async, Clock: clock, EvacuateAfter: time.Hour, Keys: broker.Keys,
+	})
+	require.NoError(t, err)
+	q, err := s.Queue("orders", 0)
+	require.NoError(t, err)
+	rng := rand.New(rand.NewPCG(3, 9))
+	f := newFixture(t, "")
+	put := func(key string, fire time.Time) {
+		r := f.recordOf(key, wholeText(rng), true, 0)
+		m := &store.Message{Queue: q, Tag: r.Tag, Key: r.Key, Payload: r.Payload, Keys: broker.Keys(r.Payload, nil)}
+		if !fire.IsZero() {
+			m.FireMs = fire.UnixMilli()
+		}
+		_, err := s.Put(t.Context(), m)
+		require.NoError(t, err)
+		w.pending[key] = true
+	}
+	for i := range 5 {
+		put(fmt.Sprintf("ORD%d", i), time.Time{})
+		put(fmt.Sprintf("FIRED%d", i), start.Add(time.Duration(i+1)*time.Minute))
+		put(fmt.Sprintf("HOUR%d", i), testNow.Add(time.Duration(i+10)*time.Hour))
+	}
+	for i := range 3 {
+		put(fmt.Sprintf("HOUR%d", 5+i), testNow.Add(time.Duration(i+2)*time.Hour))
+	}
+	for i := range 14 {
+		put(fmt.Sprintf("FAR%02d", i), testNow.Add(time.Duration(30+i*7%14)*24*time.Hour))
+	}
+	clock.Advance(testNow.Add(-time.Second))
+	require.NoError(t, s.Settle(t.Context()))
+	require.NoError(t, s.Maintain(t.Context()))
+	put("SOON", testNow.Add(time.Minute))
+	put("SOON-NOT", testNow.Add(time.Minute))
+	for _, key := range []string{"HOUR1", "FAR03", "SOON-NOT"} {
+		w.cancel(t, s, key)
+	}
+	w.visible = slotsOf(t, s)
+	for key := range w.visible {
+		delete(w.pending, key)
+	}
+	clock.Advance(testNow)
+	require.NoError(t, s.Close())
+	w.writeTables(t)
+	w.m, err = store.ReadManifest(dir)
+	require.NoError(t, err)
+	w.requireAllKinds(t)
+	return w
+}
+
+// wholeText is a body that nothing compresses much.
+func wholeText(rng *rand.Rand) []byte {
+	b := make([]byte, wholeBody)
+	for i := range b {
+		b[i] = byte('0' + rng.IntN(64))
+	}
+	return b
+}
+
+// locOf finds a message by its key.
+func locOf(t *testing.T, s *store.Store, key string) (loc commitlog.Loc) {
+	t.Helper()
+	loc = commitlog.MakeLoc(255, 0)
+	require.NoError(t, s.Lookup(broker.KeyHash("orders", key), func(l commitlog.Loc) bool {
+		if _, err := s.State(l); err == nil {
+			loc = l
+		}
+		return true
+	}))
+	return loc
+}
+
+func (w *wholeStore) cancel(t *testing.T, s *store.Store, key string) {
+	t.Helper()
+	require.NoError(t, s.Cancel(locOf(t, s, key)), key)
+	delete(w.pending, key)
+	w.cancelled[key] = true
+}
+
+// slotsOf reads a queue: the slots of messages by their key.
+func slotsOf(t *testing.T, s *store.Store) map[string]int64 {
+	t.Helper()
+	q := s.LookupQueue("orders", 0)
+	require.NotNil(t, q)
+	slots := map[string]int64{}
+	var got [64]store.Delivery
+	for slot := q.Min(); slot < q.Max(); {
+		n, err := q.Read(slot, got[:])
+		require.NoError(t, err)
+		require.NotZero(t, n)
+		for _, d := range got[:n] {
+			if d.Size == 0 {
+				continue // void
+			}
+			v, err := s.Read(d.Loc, d.Size)
+			require.NoError(t, err)
+			key := uniqKeyOf(v.Bytes()).(string)
+			v.Release()
+			require.NotContains(t, slots, key, "visible twice")
+			slots[key] = d.Slot
+		}
+		slot = got[n-1].Slot + 1
+	}
+	return slots
+}
+
+// writeTables writes the broker's tables, each with the content before.
+func (w *wholeStore) writeTables(t *testing.T) {
+	t.Helper()
+	dir := filepath.Join(w.dir, configDir)
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	for _, name := range []string{"topics", "groups", "offsets"} {
+		for i, suffix := range []string{durable.BackupSuffix, ""} {
+			content := fmt.Sprintf(`{"%sTable":{"orders":{"version":%d}}}`, name, i)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name+".json"+suffix), []byte(content), 0o644))
+		}
+	}
+}
+
+// requireAllKinds checks that the store has what it is there for.
+func (w *wholeStore) requireAllKinds(t *testing.T) {
+	t.Helper()
+	require.NotEmpty(t, w.m.Cold)
+	require.NotEmpty(t, w.m.Segments[store.CancelLane])
+	require.NotEmpty(t, w.m.Segments[journalLane])
+	require.NotEmpty(t, w.m.KeyRuns)
+	for _, lane := range []uint8{0, 1, store.FarLane} {
+		require.NotEmpty(t, w.m.Runs[lane], "lane %d", lane)
+	}
+	for _, lane := range []uint8{0, 1} {
+		require.Greater(t, len(w.m.Segments[lane]), 1, "lane %d", lane)
+		require.True(t, w.m.Segments[lane][0].Sealed)
+	}
+	require.Len(t, w.visible, 10)
+	require.Len(t, w.cancelled, 3)
+}
+
+// readable lists the messages of a store that are in good frames and blocks, by their
+// keys. Of the MANIFEST, which may be bad, it needs none.
+func (w *wholeStore) readable(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	keys := map[string]bool{}
+	for lane := range uint8(4) {
+		files, err := listSegments(dir, w.m, lane)
+		require.NoError(t, err)
+		for _, f := range files {
+			_, err := commitlog.ScanFile(f.path, commitlog.FileScan{Lane: lane, Base: f.base, Whole: true, Visit: func(fr commitlog.Frame) error {
+				for _, payload := range fr.Items() {
+					keys[uniqKeyOf(payload).(string)] = true
+				}
+				return nil
+			}})
+			require.NoError(t, err)
+		}
+	}
+	for i := range w.m.Cold {
+		require.NoError(t, eachColdRecord(t.Context(), dir, &w.m.Cold[i], func(f *cold.File, it *commitlog.Item, err error) error {
+			if err != nil {
+				return nil
+			}
+			payload, err := f.View(it.Loc.Offset(), it.Size)
+			keys[uniqKeyOf(payload).(string)] = true
+			return err
+		}))
+	}
+	return keys
+}
+
+// waitingIn lists, by key, what an export of a store has.
+func waitingIn(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	code, out, errs := run(t, "export", dir)
+	require.Equal(t, ExitOK, code, errs)
+	keys := map[string]bool{}
+	for line := range strings.Lines(out) {
+		x, err := parseExportLine([]byte(line))
+		require.NoError(t, err)
+		if x.msg != nil {
+			require.False(t, keys[x.msg.ID], "%s waits twice", x.msg.ID)
+			keys[x.msg.ID] = true
+		}
+	}
+	return keys
+}
+
+// requireKept compares a copy with what can still be read of its original.
+func (w *wholeStore) requireKept(t *testing.T, dir, copied string, recallsLost bool, what string) {
+	t.Helper()
+	code, out, errs := run(t, "verify", copied, "-o", "csv")
+	require.Equal(t, ExitOK, code, "%s: the copy is not good:\n%s%s", what, out, errs)
+	readable, waiting := w.readable(t, dir), waitingIn(t, copied)
+	s := openCopy(t, copied)
+	slots := slotsOf(t, s)
+	for key := range readable {
+		slot, visible := w.visible[key]
+		switch {
+		case visible:
+			require.Contains(t, slots, key, "%s", what)
+			require.Equal(t, slot, slots[key], "%s: the slot of %s", what, key)
+		case w.pending[key]:
+			require.True(t, waiting[key], "%s: %s waits no more", what, key)
+		case !recallsLost:
+			require.False(t, waiting[key], "%s: %s was recalled and comes back", what, key)
+		}
+	}
+	require.NoError(t, s.Close())
+}
+
+// TestRepairKeepsAllOfAWholeStore damages each file in each way.
+func TestRepairKeepsAllOfAWholeStore(t *testing.T) {
+	t.Parallel()
+	w := makeWhole(t, filepath.Join(t.TempDir(), "store"))
+	for _, name := range filesOf(t, w.dir) {
+		for _, c := range corruptions {
+			dir, copied := filepath.Join(t.TempDir(), "store"), filepath.Join(t.TempDir(), "copy")
+			damage(t, w.dir, dir, name, c, 1, -1)
+			what := c.name + " of " + name
+			recallsLost := strings.HasPrefix(name, store.CancelDir)
+			canLose := recallsLost || strings.HasPrefix(name, store.LogDir) || strings.HasPrefix(name, configDir)
+			code, out, errs := run(t, "repair", dir, "--out", copied, "-o", "csv")
+			if canLose {
+				require.LessOrEqual(t, code, ExitFindings, what+out+errs)
+			} else {
+				require.Equal(t, ExitOK, code, "%s:\n%s%s", what, out, errs)
+			}
+			w.requireKept(t, dir, copied, recallsLost, what)
+			require.NoError(t, os.RemoveAll(dir))
+			require.NoError(t, os.RemoveAll(copied))
+		}
+	}
+}
