@@ -56,19 +56,18 @@ func (c *compactor) run(atOnce bool) error {
 	if c.s.failure.Load() != nil || c.s.diskFull.Load() {
 		return nil
 	}
-	if err := c.evacuateAll(); err != nil {
-		return fmt.Errorf("evacuate: %w", err)
+	err := c.evacuateAll()
+	if errors.Is(err, errStopping) || c.s.Err() != nil {
+		return err
 	}
-	if err := c.mergeAll(); err != nil {
-		return fmt.Errorf("merge runs: %w", err)
-	}
-	return nil
+	return errors.Join(err, c.mergeAll())
 }
 
 // evacuateAll moves the segments that are old enough, oldest first: ties in fire
-// time then stay in the order of arrival.
+// time then stay in the order of arrival. One that cannot be moved holds up no other.
 func (c *compactor) evacuateAll() error {
 	l := c.s.lanes[farLane]
+	var errs []error
 	for _, info := range l.log.Segments() {
 		if !c.ripe(l, &info) {
 			continue
@@ -82,13 +81,16 @@ func (c *compactor) evacuateAll() error {
 		err := ev.run()
 		var bad *delayindex.CorruptionError
 		if errors.As(err, &bad) {
-			c.skip[info.Base] = true // others need not wait for it
+			c.skip[info.Base] = true // only a start mends it
 		}
 		if err != nil {
-			return fmt.Errorf("segment %d: %w", info.Base, err)
+			errs = append(errs, fmt.Errorf("evacuate segment %d: %w", info.Base, err))
+		}
+		if errors.Is(err, errStopping) || c.s.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ripe reports whether a segment is to be evacuated now.

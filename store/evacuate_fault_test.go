@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -161,4 +162,47 @@ func failsAt(t *testing.T, n int, cause error) (tripped bool) {
 		require.NoError(t, s.Close())
 	})
 	return tripped
+}
+
+// badPlace is a disk that makes no file with a certain name.
+type badPlace string
+
+// Do implements durable.Observer.
+func (b badPlace) Do(op durable.Op, _ *os.File, path, _ string, run func() error) error {
+	if op == durable.OpCreate && strings.Contains(path, string(b)) {
+		return syscall.EIO
+	}
+	return run()
+}
+
+// TestSegmentThatCannotBeMovedHoldsUpNothingElse: the others move, and runs are merged.
+func TestSegmentThatCannotBeMovedHoldsUpNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := farOptions()
+		o.mergeAbove, o.MemtableEntries = 3, 20
+		s := mustOpen(t, testutil.FastDir(t), o)
+		q := mustQueue(t, s, "far", 0)
+		near := putFar(t, s, q, 200, 60*time.Hour, 90*time.Hour) // lane 2
+		want := putFar(t, s, q, 1000, 5*day, 50*day)
+		segments := s.lanes[farLane].log.Segments()
+		require.Greater(t, len(segments), 2)
+		stop := durable.Observe(badPlace(filepath.Join(logDir, "16", fmt.Sprintf("%020d", segments[0].Base))))
+		defer stop()
+		time.Sleep(15 * time.Hour)
+		synctest.Wait()
+		left := s.lanes[farLane].log.Segments()
+		require.Len(t, left, 1)
+		require.Equal(t, segments[0].Base, left[0].Base)
+		require.Equal(t, len(segments)-1, s.cold.files.Usage().Files)
+		require.LessOrEqual(t, len(s.lanes[2].index.Runs()), 3)
+		stop()
+		require.ErrorIs(t, func() error {
+			defer durable.Observe(badPlace(filepath.Join(logDir, "16")))()
+			return s.compactor.run(true)
+		}(), syscall.EIO)
+		require.NoError(t, s.compactor.run(true), "it moves when it can")
+		require.Empty(t, s.lanes[farLane].log.Segments())
+		requirePending(t, s, append(near, want...))
+		require.NoError(t, s.Close())
+	})
 }

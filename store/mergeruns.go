@@ -15,15 +15,14 @@ const mergeWidth = 16
 // descriptor and a place in every merge. The far lane is left out: its runs go
 // with their segments.
 func (c *compactor) mergeAll() error {
+	var errs []error
 	for _, l := range c.s.lanes {
 		if l.id == farLane {
 			continue
 		}
-		if err := c.mergeLane(l.id, l.index); err != nil {
-			return err
-		}
+		errs = append(errs, c.mergeLane(l.id, l.index))
 	}
-	return c.mergeLane(coldLane, c.s.cold.index)
+	return errors.Join(append(errs, c.mergeLane(coldLane, c.s.cold.index))...)
 }
 
 // mergeableTo is the lane offset up to which runs may be merged. In the cold lane
@@ -55,7 +54,7 @@ func (c *compactor) mergeLane(id uint8, index *delayindex.Index) error {
 			return nil
 		}
 		if err := c.mergeOnce(id, index, smallestNeighbours(runs, mergeWidth)); err != nil {
-			return fmt.Errorf("lane %d: %w", id, err)
+			return fmt.Errorf("merge runs of lane %d: %w", id, err)
 		}
 	}
 }
