@@ -12,8 +12,9 @@ const (
 	// pageSize is what holes are aligned to.
 	pageSize = 4096
 	// punchBytes, or a sixteenth of the file if that is less, is how much must have
-	// died since the last time for a hole to be worth its cost.
-	punchBytes = 1 << 20
+	// died since the last time for a hole to be worth its cost: an edit of the owner's
+	// manifest and a system call.
+	punchBytes = 64 << 10
 	// punchPart: see punchBytes.
 	punchPart = 16
 )
