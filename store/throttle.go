@@ -16,7 +16,8 @@ const (
 )
 
 // throttle keeps work in the background from what matters: it is bounded in bytes
-// per second, and waits while firing is behind or the disk is full.
+// per second, and waits while firing is behind, messages are refused because an index
+// is not written as fast as it fills, or the disk is full.
 type throttle struct {
 	s    *Store
 	debt int64 // bytes since the last pause
@@ -35,12 +36,22 @@ func (t *throttle) spend(n int64) error {
 	if err := t.sleep(d); err != nil {
 		return err
 	}
-	for t.s.overdue.Load() > 0 || t.s.diskFull.Load() {
+	for t.s.behind() {
 		if err := t.sleep(throttlePoll); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// behind tells whether work in the background gives way to what matters.
+func (s *Store) behind() bool {
+	for i := range s.busy.index {
+		if s.busy.index[i].shut.Load() {
+			return true
+		}
+	}
+	return s.overdue.Load() > 0 || s.diskFull.Load()
 }
 
 func (t *throttle) sleep(d time.Duration) error {
