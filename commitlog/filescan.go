@@ -2,7 +2,7 @@ package commitlog
 
 import (
 	"fmt"
-	"io"
+	"math"
 	"os"
 
 	"github.com/duelog/duelog/internal/durable"
@@ -36,8 +36,16 @@ type FileScan struct {
 	// Damaged gets each range of lane offsets that holds no valid frame; it may be nil.
 	Damaged func(from, to int64, reason *CorruptionError)
 
-	// Buffer is reused between scans; it may be nil.
-	Buffer *[]byte
+	// Buffer is memory that is used again by one scan after the other; it may be nil.
+	Buffer *ScanBuffer
+}
+
+// ScanBuffer is the memory of a scan, a few MiB and what the longest frame needs. The
+// zero value is ready.
+type ScanBuffer struct {
+	frames []byte
+	long   []byte
+	chunks [][]byte
 }
 
 // FileEnd is where a scan of a segment file ended.
@@ -65,8 +73,13 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 	if s.Limit > 0 {
 		limit = min(limit, s.Limit)
 	}
+	if s.Buffer == nil {
+		s.Buffer = &ScanBuffer{}
+	}
+	file := &plainFile{File: f, base: s.Base, limit: limit, buffer: s.Buffer}
+	defer file.stop()
 	w := walk{
-		r:       frameReader{f: &plainFile{File: f, base: s.Base}, lane: s.Lane, limit: limit},
+		r:       frameReader{f: file, lane: s.Lane, limit: limit, own: s.Buffer.frames},
 		last:    s.LastMs,
 		growing: !s.Whole,
 		floor:   min(s.Known, limit),
@@ -85,9 +98,7 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 	if s.First {
 		return FileEnd{}, w.first(max(s.From, s.Base))
 	}
-	if s.Buffer != nil {
-		w.r.buf = (*s.Buffer)[:0]
-	}
+	w.r.ahead = file
 	end, err := w.run(max(s.From, s.Base))
 	if err == nil && !end.sealed && end.pos < known && known > cut.size {
 		if !cut.told {
@@ -95,9 +106,7 @@ func ScanFile(path string, s FileScan) (FileEnd, error) {
 		}
 		end = stop{pos: known}
 	}
-	if s.Buffer != nil {
-		*s.Buffer = w.r.buf
-	}
+	s.Buffer.frames = w.r.own
 	return FileEnd{Pos: end.pos, Sealed: end.sealed, Torn: end.torn, LastMs: w.last}, err
 }
 
@@ -128,42 +137,71 @@ func (w *walk) first(off int64) error {
 	return w.visit(p.frame)
 }
 
-// plainFile is a file that nobody mapped, read from front to back.
+// plainFile is a file that nobody mapped. Where it is read front to back it is read
+// ahead.
 type plainFile struct {
 	*os.File
-	base  int64
-	asked int64 // up to where the kernel was told to read ahead
+	base   int64
+	limit  int64 // lane offset beyond which nothing is read
+	ahead  *fileAhead
+	buffer *ScanBuffer
 }
-
-const (
-	// fileAhead is how far in front of a scan the disk reads, fileStep how much is
-	// asked for at once: while one piece is checked the next ones are on their way.
-	fileAhead = 16 << 20
-	fileStep  = 4 << 20
-)
 
 func (p *plainFile) Base() int64 { return p.base }
 
+// ReadAt does not read what was never written: that would fill memory with zeroes.
 func (p *plainFile) ReadAt(b []byte, off int64) error {
-	if p.asked = max(p.asked, off+int64(len(b))); p.asked < off+fileAhead-fileStep {
-		end := min(off+fileAhead, durable.NextHole(p.File, p.asked)) // what was never written is not worth memory
-		if end > p.asked {
-			durable.Prefetch(p.File, p.asked, end-p.asked)
+	end := durable.NextHole(p.File, off)
+	if end-off >= int64(len(b)) {
+		return readFull(p.File, b, off)
+	}
+	next := durable.NextData(p.File, end)
+	if next-off < int64(len(b)) { // written meanwhile, or two pieces: b is to be of one moment
+		return readFull(p.File, b, off)
+	}
+	clear(b[end-off:])
+	return readFull(p.File, b[:end-off], off)
+}
+
+// more implements sequential.
+func (p *plainFile) more(tail []byte, off int64, n int) (b []byte, ok bool, err error) {
+	at := off + int64(len(tail))
+	if p.ahead != nil && (p.ahead.next != at || off+int64(n) > p.ahead.limit) {
+		p.stop()
+	}
+	if p.ahead == nil {
+		end := min(p.limit, p.dataEnd(at))
+		if end-at <= aheadChunk || off+int64(n) > end {
+			return nil, false, nil
 		}
-		p.asked = off + fileAhead
+		p.ahead = startAhead(p.File, p.base, at, end, p.buffer)
 	}
-	n, err := p.File.ReadAt(b, off)
-	if err == io.EOF && n < len(b) {
-		err = io.ErrUnexpectedEOF // somebody shortened the file under us
+	if b, err = p.ahead.more(tail, n); err != nil {
+		p.stop()
 	}
-	if n == len(b) {
-		return nil
+	return b, true, err
+}
+
+// stop ends the reading ahead.
+func (p *plainFile) stop() {
+	if p.ahead != nil {
+		p.ahead.stop(p.buffer)
+		p.ahead = nil
 	}
-	return fmt.Errorf("read segment %s: %w", p.Name(), err)
 }
 
 // nextData passes over what was never written, or given back.
-func (p *plainFile) nextData(off int64) int64 { return durable.NextData(p.File, off) }
+func (p *plainFile) nextData(off int64) int64 {
+	return durable.NextData(p.File, off-p.base) + p.base
+}
+
+// dataEnd is where such a part begins.
+func (p *plainFile) dataEnd(off int64) int64 {
+	if end := durable.NextHole(p.File, off-p.base); end < math.MaxInt64-p.base {
+		return end + p.base
+	}
+	return math.MaxInt64
+}
 
 // AppendFrame appends to dst a frame of records that stands at loc, for whoever
 // writes a lane anew; the frames' order is the caller's affair.

@@ -20,14 +20,23 @@ type source interface {
 	Name() string
 }
 
+// sequential is a source that is quicker where it is read front to back.
+type sequential interface {
+	// more returns at least n bytes from off on, of which tail are the first. They stay
+	// valid until the next call. It is not ok if they are to be read by ReadAt.
+	more(tail []byte, off int64, n int) (b []byte, ok bool, err error)
+}
+
 // frameReader reads frames of one segment by pread. Offsets are lane offsets.
 type frameReader struct {
 	f     source
 	lane  uint8
-	limit int64 // nothing at or beyond it is read
-	buf   []byte
-	at    int64   // offset of buf[0]
-	bad   []int64 // where headers of bad frames were met that name their own position
+	limit int64      // nothing at or beyond it is read
+	own   []byte     // what ReadAt reads into
+	buf   []byte     // what was read last: in own, or of ahead
+	at    int64      // offset of buf[0]
+	ahead sequential // f, if it is one and is to be read so; else nil
+	bad   []int64    // where headers of bad frames were met that name their own position
 }
 
 // window returns the bytes from off on, at least n of them. Ask for n only where
@@ -36,16 +45,28 @@ func (r *frameReader) window(off int64, n int) ([]byte, error) {
 	if have := r.at + int64(len(r.buf)) - off; off >= r.at && have >= int64(n) {
 		return r.buf[off-r.at:], nil
 	}
-	want := int(min(max(int64(n), readAhead), r.limit-off))
-	if cap(r.buf) < want {
-		r.buf = make([]byte, want)
+	if b, ok, err := r.follow(off, n); ok {
+		r.at, r.buf = off, b
+		return b, err
 	}
-	r.at, r.buf = off, r.buf[:want]
+	want := int(min(max(int64(n), readAhead), r.limit-off))
+	if cap(r.own) < want {
+		r.own = make([]byte, want)
+	}
+	r.at, r.buf = off, r.own[:want]
 	if err := r.f.ReadAt(r.buf, off-r.f.Base()); err != nil {
-		r.buf = r.buf[:0]
+		r.buf = nil
 		return nil, err
 	}
 	return r.buf, nil
+}
+
+// follow is a window that begins in the last one or right behind it.
+func (r *frameReader) follow(off int64, n int) (b []byte, ok bool, err error) {
+	if r.ahead == nil || len(r.buf) == 0 || off < r.at || off > r.at+int64(len(r.buf)) {
+		return nil, false, nil
+	}
+	return r.ahead.more(r.buf[off-r.at:], off, n)
 }
 
 // probe is what stands at one offset.
@@ -162,7 +183,7 @@ func (r *frameReader) nextMagic(off, until int64) (int64, error) {
 	sparse, _ := r.f.(interface{ nextData(off int64) int64 })
 	for off < until {
 		if sparse != nil && r.at+int64(len(r.buf))-off < FrameHeaderSize { // what comes next is not read yet
-			if off = sparse.nextData(off-r.f.Base()) + r.f.Base(); off >= until {
+			if off = sparse.nextData(off); off >= until {
 				break
 			}
 		}

@@ -156,7 +156,7 @@ func (r *recovery) consider(base int64, all map[int64]*found) error {
 	}
 	rd := r.reader(f)
 	p, err := rd.probe(base, 0)
-	r.buf = rd.buf
+	r.buf = rd.own
 	if err != nil || p.reason != nil {
 		f.Release()
 		r.spare = append(r.spare, base)
@@ -170,7 +170,7 @@ func (r *recovery) consider(base int64, all map[int64]*found) error {
 }
 
 func (r *recovery) reader(f *segment.File) frameReader {
-	return frameReader{f: f, lane: r.l.o.Lane, limit: f.Base() + f.Size(), buf: r.buf[:0]}
+	return frameReader{f: f, lane: r.l.o.Lane, limit: f.Base() + f.Size(), own: r.buf}
 }
 
 // scan brings the segment's figures up to date and visits its frames from r.from on.
@@ -214,7 +214,7 @@ func (r *recovery) walk(s *found, start int64, growing bool) error {
 		w.r.limit = info.End // registered as the end, whatever became of the seal frame
 	}
 	at, err := w.run(start)
-	r.buf, r.last, r.rejects = w.r.buf, w.last, at.rejects
+	r.buf, r.last, r.rejects = w.r.own, w.last, at.rejects
 	if err != nil {
 		return err
 	}

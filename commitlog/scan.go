@@ -40,7 +40,7 @@ func (l *Log) scanSegment(from, to int64, buf *[]byte, visit func(Frame) error) 
 	}
 	defer f.Release()
 	w := walk{
-		r: frameReader{f: f, lane: l.o.Lane, limit: min(f.Base()+f.Size(), l.Tail()), buf: (*buf)[:0]},
+		r: frameReader{f: f, lane: l.o.Lane, limit: min(f.Base()+f.Size(), l.Tail()), own: *buf},
 		visit: func(fr Frame) error {
 			if fr.Loc.Offset() >= to {
 				return errEnough
@@ -54,7 +54,7 @@ func (l *Log) scanSegment(from, to int64, buf *[]byte, visit func(Frame) error) 
 		},
 	}
 	_, err = w.run(from)
-	*buf = w.r.buf
+	*buf = w.r.own
 	if errors.Is(err, errEnough) {
 		err = nil
 	}

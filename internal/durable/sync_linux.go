@@ -90,12 +90,6 @@ func wrapPath(op string, f *os.File, err error) error {
 	return fmt.Errorf("%s %s: %w", op, f.Name(), err)
 }
 
-// Prefetch tells the kernel that [off, off+n) of f will be read soon. It is a hint
-// and does not wait.
-func Prefetch(f *os.File, off, n int64) {
-	_ = unix.Fadvise(int(f.Fd()), off, n, unix.FADV_WILLNEED)
-}
-
 // NextData returns the first offset at or behind off at which f may have bytes other
 // than zero, the end of the file if there is none. A hole reads as zeroes, and so does
 // what was reserved and never written.

@@ -23,9 +23,6 @@ func DropCache(string) error { return nil }
 // PunchHole is an optimisation that this platform goes without.
 func PunchHole(*os.File, int64, int64) error { return nil }
 
-// Prefetch is a hint that this platform goes without.
-func Prefetch(*os.File, int64, int64) {}
-
 // NextData returns off: where a file has holes is not known.
 func NextData(_ *os.File, off int64) int64 { return off }
 
