@@ -85,6 +85,10 @@ func (m *Manifest) Covers(e *delayindex.Entry) bool {
 	return (lane < laneCount || lane == coldLane) && m.mark.done(e)
 }
 
+// Reached is the latest fire time of which the mark says anything: no entry that fires
+// later is covered.
+func (m *Manifest) Reached() int64 { return m.mark.reached() }
+
 // Moved reports whether the message that lies at loc in a segment, and fires at
 // fireMs, lives in a cold file: neither the index nor anybody else means that place.
 func (m *Manifest) Moved(fireMs int64, loc commitlog.Loc) bool {

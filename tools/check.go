@@ -29,13 +29,16 @@ import (
 //  2. The journal and the files of the queues. What they say about records goes
 //     into a sorter by location: in memory up to a million, beyond that in
 //     temporary files. (check_refs.go)
-//  3. The lanes, cut at the runs into tiles, several at a time. The records of a
-//     tile are met with the entries of its run, brought into the order of the log,
-//     and with what was sorted in step 2. (check_lane.go, check_tile.go)
+//  3. The lanes, cut at the runs into parts, and these into tiles, several at a time.
+//     The records of a tile are met with what was sorted in step 2, and compared with
+//     the entries of its run: by a sum over both (check_sum.go) while the run is read
+//     beside the log; where the sums differ the tile is read again, and its records are
+//     met with the entries one by one. (check_lane.go, check_part.go, check_tile.go)
 //  4. The runs of the key index. (check_keys.go)
 //
-// So memory is bounded by the sorter, and the entries of as many runs as are
-// checked at once; a run with more than runSlice entries is several tiles.
+// So memory is bounded by the sorter, a few MiB for each tile that is being read, and
+// the entries that are met one by one: those of messages that are over, and of tiles
+// that are read again. A run with more than runSlice entries is several parts.
 //
 // A store in use goes on meanwhile. What a file is missed for is looked up in
 // the MANIFEST of that moment before it counts: whatever was recycled, dropped or
@@ -57,7 +60,13 @@ type check struct {
 	lanes       map[uint8]bool // to look at: those on disk, in the MANIFEST, and referred to
 	keys        map[uint8][]*keyPiece
 
-	orders sync.Pool // of *logOrder: memory for the entries of a tile
+	reached int64         // no fire time behind it is covered by the mark
+	scans   chan struct{} // has one for each tile that is being read
+	held    chan struct{} // has one for each part of which entries are in memory
+	minTile int           // of a tile, in bits of a lane offset; 0: tileShift
+	again   atomic.Int64  // tiles of runs that a quick check was not enough for
+	orders  sync.Pool     // of *logOrder: memory for the entries of a tile
+	buffers sync.Pool     // of *commitlog.ScanBuffer
 
 	read     atomic.Int64 // bytes so far
 	progress *progress
@@ -170,7 +179,8 @@ func (c *check) run(ctx context.Context) error {
 	for _, lane := range lanes {
 		c.lanes[lane] = true
 	}
-	c.keys = c.keyPieces()
+	c.keys, c.reached = c.keyPieces(), m.Reached()
+	c.scans, c.held = make(chan struct{}, readers()+1), make(chan struct{}, readers())
 	c.progress.start(c.totalBytes(lanes))
 	if err := c.gather(ctx); err != nil {
 		return err
@@ -186,20 +196,22 @@ func (c *check) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// checkLanes checks the tiles of all lanes, some at a time.
+// checkLanes checks the parts of all lanes, some at a time.
 func (c *check) checkLanes(ctx context.Context) error {
 	var lanes []*laneCheck
-	var g errgroup.Group
-	g.SetLimit(readers())
+	var parts []*part
 	for _, lane := range slices.Sorted(maps.Keys(c.lanes)) {
 		l, err := c.lane(lane)
 		if err != nil {
-			return errors.Join(err, g.Wait())
+			return err
 		}
-		lanes = append(lanes, l)
-		for _, t := range l.tiles() {
-			g.Go(func() error { return l.tile(ctx, t) })
-		}
+		lanes, parts = append(lanes, l), append(parts, l.parts()...)
+	}
+	cutParts(parts)
+	var g errgroup.Group
+	g.SetLimit(2 * readers())
+	for _, p := range parts {
+		g.Go(func() error { return p.check(ctx) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -208,14 +220,6 @@ func (c *check) checkLanes(ctx context.Context) error {
 		l.figures()
 	}
 	return nil
-}
-
-// runCount is how many runs there are.
-func (c *check) runCount() (n int) {
-	for _, runs := range c.m.Runs {
-		n += len(runs)
-	}
-	return n
 }
 
 // readers is how many files are read at once: enough to keep a disk busy while

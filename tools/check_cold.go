@@ -56,7 +56,7 @@ func (k *tileCheck) coldFile(f segmentFile, lo, hi int64) error {
 	}
 	defer r.Close()
 	if lo == f.base {
-		k.l.c.totals.cold.Add(1)
+		k.cold++
 		k.coldShape(f, r)
 	}
 	if dead := f.base + info.DeadTo; lo < dead {
@@ -74,7 +74,7 @@ func (k *tileCheck) coldShape(f segmentFile, r *cold.File) {
 		if !errors.As(err, &bad) || !k.l.c.hasSegment(f.lane, f.base) {
 			continue
 		}
-		k.l.c.find(finding{
+		k.find(finding{
 			severity: severityDamaged, check: "cold", file: relative(k.l.c.dir, f.path), offset: bad.Offset, what: "header or block table: " + bad.Err.Error(),
 			lost: "nothing: the blocks are found by their own headers",
 			next: "put the file back from a copy, or: " + k.l.c.repairHint(),
@@ -83,8 +83,8 @@ func (k *tileCheck) coldShape(f segmentFile, r *cold.File) {
 }
 
 func (k *tileCheck) coldRecords(f segmentFile, r *cold.File, lo, hi int64) error {
-	var sums segmentSums
-	defer k.l.segs[f.base].sums.merge(&sums)
+	var sums segmentFigures
+	defer func() { k.sum(f.base, sums) }()
 	lastMs := int64(0)
 	for it, err := range r.Records() {
 		var lost *cold.BlockError
@@ -111,7 +111,7 @@ func (k *tileCheck) coldRecords(f segmentFile, r *cold.File, lo, hi int64) error
 				k.keys.record(it.Loc, payload)
 			}
 		}
-		k.l.c.count(commitlog.RecordHeaderSize + int64(it.Size))
+		k.count(commitlog.RecordHeaderSize + int64(it.Size))
 		if err := errors.Join(k.failed, k.ctx.Err()); err != nil {
 			return err
 		}
@@ -133,7 +133,7 @@ func (k *tileCheck) coldDamaged(f segmentFile, lost *cold.BlockError, lo, hi int
 
 func (k *tileCheck) coldOrder(f segmentFile, r *cold.File, it *commitlog.Item) {
 	at, _ := r.Block(it.Loc.Offset())
-	k.l.c.find(finding{
+	k.find(finding{
 		severity: severityDamaged, check: "cold", file: relative(k.l.c.dir, f.path), offset: at.Offset,
 		what: fmt.Sprintf("the record at %v, due %s, is not in the order in which they fire", it.Loc, humanText(ms(it.When))),
 		lost: "nothing yet: it may be given back too early", next: k.l.c.repairHint(),

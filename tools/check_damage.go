@@ -38,6 +38,15 @@ func (s *lostSum) entry(e *delayindex.Entry) {
 	s.minFire, s.maxFire = min(s.minFire, e.FireMs()), max(s.maxFire, e.FireMs())
 }
 
+// merge adds pending ones.
+func (s *lostSum) merge(o *lostSum) {
+	if s.pending == 0 {
+		s.minFire, s.maxFire = o.minFire, o.maxFire
+	}
+	s.pending += o.pending
+	s.minFire, s.maxFire = min(s.minFire, o.minFire), max(s.maxFire, o.maxFire)
+}
+
 func (s *lostSum) ref(r *ref) {
 	if r.kind != refQueue {
 		return
@@ -75,12 +84,12 @@ func (s *lostSum) String(names queueNames) string {
 func (k *tileCheck) damaged(f segmentFile, from, to int64, reason error) {
 	seg := k.l.segs[f.base]
 	seg.sums.damage()
-	if seg.registered && !k.l.c.hasSegment(k.t.lane, f.base) {
+	if seg.registered && !k.l.c.hasSegment(k.l.lane, f.base) {
 		return // recycled while it was read
 	}
 	k.collect(damagedRange{
 		file: relative(k.l.c.dir, f.path), offset: from - f.base, from: from, to: to, reason: reason,
-		given: k.l.c.gaveBack(k.t.lane, from, to),
+		given: k.l.c.gaveBack(k.l.lane, from, to),
 	})
 }
 
@@ -88,7 +97,7 @@ func (k *tileCheck) damaged(f segmentFile, from, to int64, reason error) {
 // interest if something refers to it: segments go when all in them is dead.
 func (k *tileCheck) absent(from, to int64) {
 	if from < to {
-		k.collect(damagedRange{file: segmentPath(k.t.lane, from), from: from, to: to, reason: fs.ErrNotExist, unreadable: true})
+		k.collect(damagedRange{file: segmentPath(k.l.lane, from), from: from, to: to, reason: fs.ErrNotExist, unreadable: true})
 	}
 }
 
@@ -117,14 +126,14 @@ func (k *tileCheck) reportDamage() {
 			continue
 		}
 		check, unit := "frame", "frame"
-		if isCold(k.t.lane) {
+		if isCold(k.l.lane) {
 			check, unit = "cold", "block"
 		}
 		what := fmt.Sprintf("%d bytes hold no valid %s: %v", d.to-d.from, unit, d.reason)
 		if d.unreadable {
 			what = "index or queues refer to a segment that is not there"
 		}
-		k.l.c.find(finding{
+		k.find(finding{
 			severity: severityLost, check: check, file: d.file, offset: d.offset, what: what, lost: d.sum.String(k.l.c.names),
 			next: "put the file back from a copy, or: " + k.l.c.repairHint(),
 		})
@@ -134,9 +143,9 @@ func (k *tileCheck) reportDamage() {
 // missed tells whether a place without a file should have one: it is in a segment
 // that the store still has. All others went when everything in them was dead.
 func (k *tileCheck) missed(off int64) bool {
-	for _, info := range segmentsOf(k.l.c.m, k.t.lane) {
+	for _, info := range segmentsOf(k.l.c.m, k.l.lane) {
 		if info.Base <= off && off < info.End {
-			return k.l.c.hasSegment(k.t.lane, info.Base)
+			return k.l.c.hasSegment(k.l.lane, info.Base)
 		}
 	}
 	return false
@@ -151,6 +160,15 @@ func (c *check) gaveBack(lane uint8, from, to int64) bool {
 // done tells whether an entry has fired by the mark of this moment, or has moved.
 func (c *check) done(e *delayindex.Entry) bool {
 	return c.m.Covers(e) || c.moved(e) || c.latest().Covers(e)
+}
+
+// over tells whether an entry has fired, or has moved, by the MANIFEST that the check
+// began with.
+func (c *check) over(e *delayindex.Entry) bool {
+	if e.FireMs() > c.reached && len(c.m.Cuts) == 0 {
+		return false // nearly all of them
+	}
+	return c.m.Covers(e) || c.m.Moved(e.FireMs(), commitlog.Loc(e.Loc))
 }
 
 // moved tells whether the message of an entry lives in a cold file now.

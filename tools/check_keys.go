@@ -80,6 +80,14 @@ type keyTally struct {
 	sum    keySum
 	first  commitlog.Loc
 	hashes []uint64
+	done   []keyPart
+}
+
+// keyPart is what a tally has for one piece.
+type keyPart struct {
+	piece *keyPiece
+	sum   keySum
+	first commitlog.Loc
 }
 
 // keyTally is nil for a lane without a key index.
@@ -117,16 +125,31 @@ func keysOf(payload []byte, dst []uint64) []uint64 {
 	return dst
 }
 
-// flush adds what was summed up to its piece.
+// flush ends the sum of a piece.
 func (t *keyTally) flush() {
-	if t == nil || t.now == nil {
+	if t.now == nil {
 		return
 	}
-	t.now.mu.Lock()
-	defer t.now.mu.Unlock()
-	t.now.log.merge(t.sum)
-	t.now.first = cmp.Or(t.now.first, t.first)
+	t.done = append(t.done, keyPart{t.now, t.sum, t.first})
 	t.sum, t.first = keySum{}, 0
+}
+
+// commit adds what was summed up to the pieces.
+func (t *keyTally) commit() {
+	if t == nil {
+		return
+	}
+	t.flush()
+	for _, d := range t.done {
+		d.piece.add(d.sum, d.first)
+	}
+}
+
+func (p *keyPiece) add(sum keySum, first commitlog.Loc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log.merge(sum)
+	p.first = cmp.Or(p.first, first)
 }
 
 // unseen notes lane offsets that could not be read.

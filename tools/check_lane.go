@@ -7,20 +7,6 @@ import (
 	"github.com/duelog/duelog/delayindex"
 )
 
-// tile is a piece of a lane that is checked on its own: what a run stands for, or
-// what lies between two runs, never beyond the end of a segment when there is no
-// run to keep it together.
-type tile struct {
-	lane     uint8
-	from, to int64
-	run      *delayindex.RunInfo // nil: nothing of it should be pending, or it is not indexed yet
-	indexed  bool                // lies before indexedUpTo
-
-	// first says that it is the one that reports about its run, which several tiles share
-	// if its entries are many.
-	first bool
-}
-
 // lane lists the segments of a lane and checks how it is cut.
 func (c *check) lane(lane uint8) (*laneCheck, error) {
 	files, err := c.files(lane)
@@ -80,10 +66,10 @@ type segmentCheck struct {
 // maxOffset is the end of every lane.
 const maxOffset = 1<<56 - 1
 
-// tiles cuts the lane. Together they cover all of it, also where no file is, so
+// parts cuts the lane. Together they cover all of it, also where no file is, so
 // that nothing that refers to a place in it goes unseen.
-func (l *laneCheck) tiles() []tile {
-	var out []tile
+func (l *laneCheck) parts() []*part {
+	var out []*part
 	upTo := indexedUpTo(l.c.m, l.lane)
 	at := int64(0)
 	runs := l.c.m.Runs[l.lane]
@@ -96,17 +82,9 @@ func (l *laneCheck) tiles() []tile {
 	return l.gap(out, max(at, upTo), maxOffset, false)
 }
 
-// shareEntries is how many entries of a run are worth a tile of their own, when there
-// are not enough runs to keep all processors busy.
-const shareEntries = 1 << 18
-
-// split cuts what a run stands for into tiles of which the entries fit into memory, and
-// of which there are enough to work on several at once.
-func (l *laneCheck) split(run *delayindex.RunInfo) (out []tile) {
+// split cuts what a run stands for into parts of which the entries fit into memory.
+func (l *laneCheck) split(run *delayindex.RunInfo) (out []*part) {
 	n := (run.Count + runSlice - 1) / runSlice
-	if l.c.runCount() < readers() {
-		n = max(n, min(run.Count/shareEntries, int64(readers())))
-	}
 	at := run.Start
 	for i := range max(n, 1) {
 		to := run.End
@@ -114,12 +92,15 @@ func (l *laneCheck) split(run *delayindex.RunInfo) (out []tile) {
 			to = l.nextFrame(run.Start+(run.End-run.Start)/n*(i+1), run.End)
 		}
 		if at < to {
-			out = append(out, tile{lane: l.lane, from: at, to: to, run: run, indexed: true, first: at == run.Start})
+			out = append(out, &part{l: l, from: at, to: to, run: run, indexed: true, first: at == run.Start})
 		}
 		at = max(at, to)
 	}
 	return out
 }
+
+// frameSpan is how much is read at first to find a frame: most are smaller.
+const frameSpan = 256 << 10
 
 // nextFrame is where the first frame behind off begins, or end if none begins before it.
 // What claims to be a frame at its own place, with the right checksum, is one.
@@ -133,22 +114,27 @@ func (l *laneCheck) nextFrame(off, end int64) (at int64) {
 		case isCold(l.lane) || lo == f.base:
 			return lo
 		}
-		_, err := commitlog.ScanFile(f.path, commitlog.FileScan{
-			Lane: l.lane, Base: f.base, From: lo, Limit: hi, Whole: true,
-			Visit: func(fr commitlog.Frame) error { at = fr.Loc.Offset(); return errEnough },
-		})
-		if err != nil { // found, or the file is gone
-			return at
+		for span := int64(frameSpan); at == end; span *= 8 {
+			_, err := commitlog.ScanFile(f.path, commitlog.FileScan{
+				Lane: l.lane, Base: f.base, From: lo, Limit: min(lo+span, hi), Whole: true,
+				Visit: func(fr commitlog.Frame) error { at = fr.Loc.Offset(); return errEnough },
+			})
+			if err != nil { // found, or the file is gone
+				return at
+			}
+			if lo+span >= hi {
+				break
+			}
 		}
 	}
 	return at
 }
 
 // gap cuts what no run stands for at the ends of segments.
-func (l *laneCheck) gap(out []tile, from, to int64, indexed bool) []tile {
+func (l *laneCheck) gap(out []*part, from, to int64, indexed bool) []*part {
 	add := func(lo, hi int64) {
 		if lo = max(lo, from); lo < min(hi, to) {
-			out = append(out, tile{lane: l.lane, from: lo, to: min(hi, to), indexed: indexed})
+			out = append(out, &part{l: l, from: lo, to: min(hi, to), indexed: indexed})
 		}
 	}
 	at := int64(0)

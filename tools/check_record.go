@@ -61,7 +61,7 @@ func (k *tileCheck) agree(x *ref, slots []ref) {
 		return
 	}
 	if !slices.ContainsFunc(slots, func(s ref) bool { return s.queue == x.queue && s.slot == x.slot }) {
-		k.l.c.find(k.refFinding(x, severityLost, "fired by the journal, but the slot of the queue holds something else"))
+		k.find(k.refFinding(x, severityLost, "fired by the journal, but the slot of the queue holds something else"))
 	}
 }
 
@@ -79,14 +79,14 @@ func (k *tileCheck) match(it *commitlog.Item, r *ref) {
 		return
 	}
 	if k.l.c.visible(r) {
-		k.l.c.find(k.refFinding(r, severityLost, what))
+		k.find(k.refFinding(r, severityLost, what))
 	}
 }
 
 // strayRef is a ref that no record answers to.
 func (k *tileCheck) strayRef(r *ref) {
 	if k.l.c.visible(r) {
-		k.l.c.find(k.refFinding(r, severityLost, "refers to a place where no record is"))
+		k.find(k.refFinding(r, severityLost, "refers to a place where no record is"))
 	}
 }
 
@@ -103,7 +103,7 @@ func (k *tileCheck) refFinding(r *ref, sev severity, what string) finding {
 
 // ordinary checks that a queue has the slot of a record that was due at once.
 func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
-	if inQueue || k.t.lane != 0 || it.Loc.Offset() >= k.l.c.m.ReplayLane0 {
+	if inQueue || k.l.lane != 0 || it.Loc.Offset() >= k.l.c.m.ReplayLane0 {
 		return
 	}
 	q, ok := k.l.c.names[it.Queue]
@@ -113,7 +113,7 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 	if low, ok := k.l.c.queueMin(it.Queue); !ok || it.When < low {
 		return // trimmed since
 	}
-	k.l.c.find(finding{
+	k.find(finding{
 		severity: severityLost, check: "queue", file: filepath.Join(store.ConsumeQueueDir, k.l.c.names.name(it.Queue)),
 		what: fmt.Sprintf("slot %d does not hold the record at %v that says so", it.When, it.Loc), lost: "the message is not delivered",
 		next: k.l.c.repairHint(),
@@ -123,10 +123,15 @@ func (k *tileCheck) ordinary(it *commitlog.Item, inQueue bool) {
 // scheduled checks that a record that waits is in the index, and as it is.
 func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 	e := itemEntry(it)
-	done := fired || k.l.c.m.Covers(&e) || k.l.c.m.Moved(it.When, it.Loc)
+	over := k.l.c.over(&e)
+	done := fired || over
 	recalled := len(k.l.c.cancelled) > 0 && k.l.c.cancelled[it.Loc]
 	if !done && !recalled {
 		k.pending++
+	}
+	if !k.exact && !over {
+		k.log.add(&e)
+		return
 	}
 	if got := k.run.head(); got != nil && got.Loc == e.Loc {
 		k.run.pop()
@@ -142,8 +147,8 @@ func (k *tileCheck) scheduled(it *commitlog.Item, fired bool) {
 }
 
 func (k *tileCheck) wrongEntry(it *commitlog.Item, got *delayindex.Entry) {
-	k.l.c.find(finding{
-		severity: severityDamaged, check: "index", file: runPath(k.t.lane, *k.t.run),
+	k.find(finding{
+		severity: severityDamaged, check: "index", file: runPath(k.l.lane, *k.t.run),
 		what: fmt.Sprintf("the entry of %v is not what the record says: due %s, not %s", it.Loc, humanText(ms(got.FireMs())), humanText(ms(it.When))),
 		lost: "the message fires at a wrong time or not at all", next: k.l.c.repairHint(),
 	})
@@ -163,28 +168,40 @@ func (u *unindexed) add(it *commitlog.Item) {
 	u.sum.entry(&e)
 }
 
+// merge adds those of another tile.
+func (u *unindexed) merge(o *unindexed) {
+	if o.sum.pending == 0 {
+		return
+	}
+	if u.sum.pending == 0 || o.first < u.first {
+		u.first = o.first
+	}
+	u.sum.merge(&o.sum)
+}
+
 // reportUnindexed reports them, in one finding however many there are.
-func (k *tileCheck) reportUnindexed() {
-	u := &k.unindexed
+func (p *part) reportUnindexed() {
+	u := &p.unindexed
 	if u.sum.pending == 0 {
 		return
 	}
-	base := k.segmentOf(u.first.Offset())
+	c, lane := p.l.c, p.l.lane
+	base := p.l.segmentOf(u.first.Offset())
 	f := finding{
-		severity: severityLost, check: "index", file: segmentPath(k.t.lane, base), offset: u.first.Offset() - base,
+		severity: severityLost, check: "index", file: segmentPath(lane, base), offset: u.first.Offset() - base,
 		what: fmt.Sprintf("%d messages, the first at %v, are pending, but in no run", u.sum.pending, u.first),
-		lost: u.sum.String(k.l.c.names) + ", which do not fire", next: k.l.c.repairHint(),
+		lost: u.sum.String(c.names) + ", which do not fire", next: c.repairHint(),
 	}
-	if isCold(k.t.lane) && k.t.run == nil {
+	if isCold(lane) && p.run == nil {
 		f.severity, f.lost = severityDamaged, "nothing: the cold file has what its run would say"
-		f.next = "restart the broker, which makes a run of it, or: " + k.l.c.repairHint()
+		f.next = "restart the broker, which makes a run of it, or: " + c.repairHint()
 	}
-	k.l.c.find(f)
+	c.find(f)
 }
 
-func (k *tileCheck) segmentOf(off int64) int64 {
+func (l *laneCheck) segmentOf(off int64) int64 {
 	base := int64(0)
-	for _, f := range k.l.files {
+	for _, f := range l.files {
 		if f.base <= off {
 			base = f.base
 		}
@@ -201,8 +218,8 @@ func (k *tileCheck) strayEntries(loc commitlog.Loc) {
 		if k.l.c.done(e) {
 			return
 		}
-		k.l.c.find(finding{
-			severity: severityDamaged, check: "index", file: runPath(k.t.lane, *k.t.run),
+		k.find(finding{
+			severity: severityDamaged, check: "index", file: runPath(k.l.lane, *k.t.run),
 			what: fmt.Sprintf("the entry of %v, due %s, refers to a place where no record is", commitlog.Loc(e.Loc), humanText(ms(e.FireMs()))),
 			lost: "the message, if there ever was one", next: k.l.c.repairHint(),
 		})
@@ -214,7 +231,7 @@ func (k *tileCheck) rest() {
 	end := k.loc(k.t.to)
 	k.strayEntries(end)
 	k.failed = errors.Join(k.failed, k.refs.before(end, func(r *ref) {
-		if off := r.loc.Offset(); off >= k.l.knownEnd() || k.missed(off) || k.l.hasFile(off) && !k.l.c.gaveBack(k.t.lane, off, off+1) {
+		if off := r.loc.Offset(); off >= k.l.knownEnd() || k.missed(off) || k.l.hasFile(off) && !k.l.c.gaveBack(k.l.lane, off, off+1) {
 			k.strayRef(r)
 		}
 	}))

@@ -9,16 +9,21 @@ import (
 	"github.com/duelog/duelog/delayindex"
 )
 
-// segmentSums adds up what several tiles saw of one segment.
-type segmentSums struct {
-	mu      sync.Mutex
+// segmentFigures are those of what was seen of one segment.
+type segmentFigures struct {
 	records int64
 	maxFire int64
-	holes   bool
 }
 
-// record adds a record; one goroutine.
-func (s *segmentSums) record(it *commitlog.Item) {
+// segmentSums adds up what several tiles saw of one segment.
+type segmentSums struct {
+	mu sync.Mutex
+	segmentFigures
+	holes bool
+}
+
+// record adds a record.
+func (s *segmentFigures) record(it *commitlog.Item) {
 	s.records++
 	if it.Scheduled() {
 		s.maxFire = max(s.maxFire, it.When)
@@ -26,7 +31,7 @@ func (s *segmentSums) record(it *commitlog.Item) {
 }
 
 // merge adds what one tile saw.
-func (s *segmentSums) merge(o *segmentSums) {
+func (s *segmentSums) merge(o segmentFigures) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.records += o.records

@@ -99,7 +99,7 @@ func radixSort(a, b []uint64, from, to int) (sorted, other []uint64) {
 
 // head is the next entry, nil if there is none.
 func (o *logOrder) head() *delayindex.Entry {
-	if o.at == len(o.ahead) && !o.fetch() {
+	if o.at == len(o.ahead) && (o.next == len(o.order) || !o.fetch()) {
 		return nil
 	}
 	return &o.ahead[o.at]

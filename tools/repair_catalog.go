@@ -91,7 +91,7 @@ func (r *repair) eachRecord(ctx context.Context, visit func(*commitlog.Item, []b
 	if err := r.eachCold(ctx, visit); err != nil {
 		return err
 	}
-	var buf []byte
+	var buf commitlog.ScanBuffer
 	for _, lane := range lanes {
 		files, err := listSegmentsUsed(r.dir, nil, lane, holdsFrame)
 		if err != nil {
