@@ -319,7 +319,8 @@ func (d *dispatcher) fireDue(now int64) error {
 const lateSlack = 10_000 // ms
 
 // keepLate lets the segments of late messages live from now on, not from their
-// fire time. Neighbours in the log, which share a segment, are told of once.
+// fire time. Neighbours in the log, which share a unit, are told of once; in a cold
+// file, where a block decides, two of one unit may live differently long.
 func (d *dispatcher) keepLate(now int64) {
 	told := ^commitlog.Loc(0) // the unit that holds all of the last one that was told of
 	for i := range d.batch {
@@ -329,7 +330,7 @@ func (d *dispatcher) keepLate(now int64) {
 		}
 		loc := commitlog.Loc(e.Loc)
 		first, last := (loc-commitlog.RecordHeaderSize)/commitlog.GiveBackUnit, (loc+commitlog.Loc(e.Size))/commitlog.GiveBackUnit
-		if first == told && last == told {
+		if first == told && last == told && loc.Lane() != coldLane {
 			continue
 		}
 		d.s.keepFor(loc, e.Size, now)

@@ -71,8 +71,7 @@ func requirePending(t testing.TB, s *Store, want []far) {
 }
 
 // TestKillBeforeAnyDiskOperationOfAnEvacuation takes an image of the directory
-// before each single operation of an evacuation, of the retention that follows,
-// and opens all of them.
+// before each single operation of an evacuation, and opens all of them.
 func TestKillBeforeAnyDiskOperationOfAnEvacuation(t *testing.T) {
 	images := testutil.FastDir(t)
 	var want []far
