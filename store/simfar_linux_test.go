@@ -162,7 +162,7 @@ func simFarStory(cut bool) []simOp {
 		{kind: "cancel", n: 3, size: 60},
 		{kind: "late", size: 3, late: 50_000}, // the first that moved, without a cut
 		{kind: "eve", n: 2},
-		{kind: "reopen"},
+		{kind: "reopen", same: true},
 		{kind: "late", size: 4, late: 24_000},
 		{kind: "checkpoint"},
 		{kind: "eve", n: 1},

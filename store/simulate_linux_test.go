@@ -79,11 +79,12 @@ type simOp struct {
 	ahead  time.Duration
 	fuse   int // operations on the disk until a crash; 0 = no crash
 	power  bool
-	again  int  // operations until recovery crashes too; 0 = it does not
-	meddle bool // checkpoints are written while messages become visible
-	moving int  // messages that are cancelled on their way to a cold file
-	late   int64
-	any    bool // not only pending messages are cancelled
+	again  int   // operations until recovery crashes too; 0 = it does not
+	meddle bool  // checkpoints are written while messages become visible
+	moving int   // messages that are cancelled on their way to a cold file
+	late   int64 // ms after its time that a message fires
+	same   bool  // the options stay as they are
+	any    bool  // not only pending messages are cancelled
 	// The disk finds space for so many operations less one, and then none for dearth; 0 = enough.
 	space  int
 	dearth time.Duration
@@ -220,6 +221,10 @@ func (m *sim) perform(op simOp, choose func(n int, what string) int) {
 	case "delete":
 		m.deleteTopic(op.queue.topic)
 	case "reopen":
+		if op.same {
+			m.reopen(m.opts)
+			return
+		}
 		o := simOptions(choose)
 		o.SegmentSize, o.DelaySegmentSize, o.JournalSegmentSize = m.opts.SegmentSize, m.opts.DelaySegmentSize, m.opts.JournalSegmentSize
 		m.reopen(o)
