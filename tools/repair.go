@@ -172,6 +172,13 @@ func (r *repair) checkSource() error {
 }
 
 func (r *repair) checkOut() error {
+	inside, err := within(r.out, r.dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("make copy: %w", err)
+	case inside:
+		return usagef("repair: %s lies in the store: nothing is written there, choose a directory outside", r.out)
+	}
 	names, err := os.ReadDir(r.out)
 	if err == nil && len(names) > 0 {
 		return usagef("repair: %s is not empty", r.out)
