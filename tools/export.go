@@ -96,11 +96,22 @@ func (s *exporting) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if !s.online {
+		if err := s.checkFile(args[0]); err != nil {
+			return err
+		}
 		return s.write(args[0], sel, offlineWaiting(ctx, s.e, args[0], sel))
 	}
 	return s.with(func(cl *client.Client) error {
 		return s.write("brokers of "+s.namesrv, sel, onlineWaiting(ctx, cl, sel))
 	})
+}
+
+// checkFile keeps an export from taking the place of a file of its store.
+func (s *exporting) checkFile(dir string) error {
+	if s.file == "" {
+		return nil
+	}
+	return refuseWithin("export", "--file", s.file, dir)
 }
 
 // onlineWaiting asks every broker of a cluster.

@@ -48,6 +48,11 @@ when the store is damaged or messages were refused.`,
 }
 
 func (s *importing) fromRocketmq(ctx context.Context, dir, levels string, dryRun bool) error {
+	if s.store != "" && !dryRun {
+		if err := refuseWithin("import-rocketmq", "--store", s.store, dir); err != nil {
+			return err
+		}
+	}
 	src, err := openRocketmqStore(dir, levels)
 	if err != nil {
 		return hint(err, "name the directory that storePathRootDir of broker.conf says: it has commitlog in it")

@@ -103,7 +103,10 @@ messages of the original, and temporary space as verify does. When it ends with 
 }
 
 func (r *repair) run(ctx context.Context) error {
-	if err := errors.Join(r.checkSource(), r.checkOut()); err != nil {
+	if err := r.checkSource(); err != nil {
+		return err
+	}
+	if err := r.checkOut(); err != nil {
 		return err
 	}
 	r.progress = r.e.progress("repair")
@@ -172,12 +175,8 @@ func (r *repair) checkSource() error {
 }
 
 func (r *repair) checkOut() error {
-	inside, err := within(r.out, r.dir)
-	switch {
-	case err != nil:
-		return fmt.Errorf("make copy: %w", err)
-	case inside:
-		return usagef("repair: %s lies in the store: nothing is written there, choose a directory outside", r.out)
+	if err := refuseWithin("repair", "--out", r.out, r.dir); err != nil {
+		return err
 	}
 	names, err := os.ReadDir(r.out)
 	if err == nil && len(names) > 0 {

@@ -2,6 +2,7 @@ package tools
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 )
@@ -34,4 +35,17 @@ func realPath(path string) (string, error) {
 		return filepath.Join(real, filepath.Base(path)), err
 	}
 	return real, err
+}
+
+// refuseWithin is the usage error of a verb whose flag names a path in a store or directory
+// that it only reads.
+func refuseWithin(verb, flag, path, dir string) error {
+	inside, err := within(path, dir)
+	switch {
+	case err != nil:
+		return hint(fmt.Errorf("%s: %w", verb, err), "choose another %s", flag)
+	case inside:
+		return hint(usagef("%s: %s lies in the store: nothing is written there", verb, path), "choose a %s outside of %s", flag, dir)
+	}
+	return nil
 }
