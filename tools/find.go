@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +42,8 @@ was recalled and of which only that is left; it is found by its UNIQ_KEY or loca
 
 The key index knows the first 64 words of KEYS, and a topic that was deleted only if
 --topic names it. A message that has moved to a cold file has a new location. It only
-reads, and may be run on a store in use. The exit code is 1 if there is no such message.`,
+reads, and may be run on a store in use. The exit code is 1 if there is no such message, or
+if the frame around one that is found is "damaged": its checksum is wrong.`,
 		Example: `  duelogctl find order-42 ./data
   duelogctl find 7F000001000078C90000000000003C6E ./data --topic orders --json
   duelogctl find 1:4056 ./data`,
@@ -110,6 +112,7 @@ type life struct {
 	movedMs  int64  // when it was written to a cold file; 0 for all others
 	id       string // UNIQ_KEY
 	way      string
+	damaged  bool // the checksum of its frame is wrong
 	firings  []firingAt
 	slots    []slotOf
 }
@@ -122,6 +125,8 @@ type finder struct {
 	names queueNames
 	what  sought
 	scan  bool // --scan
+
+	unread atomic.Int64 // bytes of the log that were scanned and hold no valid frame
 
 	mu       sync.Mutex
 	lives    map[commitlog.Loc]*life     // guarded by mu while files are scanned
@@ -153,19 +158,37 @@ func (f *finder) run(ctx context.Context) (err error) {
 	if err := f.print(); err != nil {
 		return err
 	}
+	if f.damaged() {
+		f.e.note("next: duelogctl verify %s tells what is lost, duelogctl repair %s --out COPY keeps what is good", f.dir, f.dir)
+		return errFindings
+	}
 	if len(f.lives)+len(f.gone) > 0 {
 		return nil
 	}
 	f.e.note("no message %s in the store", f.what.text)
+	if n := f.unread.Load(); n > 0 {
+		f.e.note("%s of what was scanned hold no valid frame, and a message there is not found; next: duelogctl verify %s", humanText(byteCount(n)), f.dir)
+	}
 	if f.asked {
 		f.e.note("the key index was asked for the topics that there are: one that was deleted takes --topic, and --scan reads all of the log")
 	}
 	return errFindings
 }
 
+// damaged tells whether a message was found of which nothing vouches for what it says.
+func (f *finder) damaged() bool {
+	for _, l := range f.lives {
+		if l.damaged {
+			return true
+		}
+	}
+	return false
+}
+
 // look finds the messages by the shortest way.
 func (f *finder) look(ctx context.Context) (err error) {
 	f.lives = map[commitlog.Loc]*life{}
+	f.unread.Store(0)
 	if f.m, err = readManifest(f.dir); err != nil {
 		return err
 	}

@@ -169,7 +169,25 @@ func (k *keyLookup) visit(loc commitlog.Loc) error {
 	case err != nil || !r.message:
 		k.unreadable++
 	case k.f.what.is(loc, r.payload, &r.msg):
-		k.f.foundRecord(r, byIndex)
+		return k.f.foundRecord(k.files, r, byIndex)
+	default:
+		return k.otherKey(r)
 	}
 	return nil
+}
+
+// otherKey takes up a message that does not have the key: another one with the same hash,
+// or the one whose key is not what was written.
+func (k *keyLookup) otherKey(r *recordAt) error {
+	if r.cold != nil {
+		return nil
+	}
+	good, err := k.files.inGoodFrame(r.item.Loc)
+	if isGone(err) {
+		return nil
+	}
+	if !good {
+		k.unreadable++
+	}
+	return err
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // recordAt is a record that was read by its location alone. The frame around it,
-// with the checksum, was not: what vouches for it is its own structure.
+// with the checksum, was not: what vouches for it is its own structure (frames.go).
 type recordAt struct {
 	item    commitlog.Item
 	payload []byte // ends with the next record
@@ -99,7 +99,7 @@ func (f *finder) place(ctx context.Context) error {
 		r, err := files.at(loc)
 		if err == nil && r.message && f.names.topic(r.item.Queue) == r.msg.Topic {
 			if f.what.is(loc, r.payload, &r.msg) {
-				f.foundRecord(r, byLocation)
+				return f.foundRecord(files, r, byLocation)
 			}
 			return nil
 		}
@@ -114,6 +114,7 @@ func (f *finder) place(ctx context.Context) error {
 	only := sought{loc: loc, byLoc: true, topic: f.what.topic}
 	g := &finder{e: f.e, dir: f.dir, m: f.m, names: f.names, what: only, lives: f.lives}
 	_, err = g.scanned(ctx, []stretch{*where})
+	f.unread.Add(g.unread.Load())
 	for _, l := range g.lives {
 		l.way = byLocation
 	}
@@ -144,10 +145,17 @@ func relativeOffset(loc commitlog.Loc, base int64) int64 {
 }
 
 // foundRecord takes up a record that was read by its location.
-func (f *finder) foundRecord(r *recordAt, way string) {
+func (f *finder) foundRecord(files *recordFiles, r *recordAt, way string) error {
 	if r.cold != nil {
 		f.foundCold(r.cold, &r.item, r.payload, way)
-		return
+		return nil
 	}
-	f.found(&life{item: r.item, file: r.file, offset: r.offset, storedMs: storedAt(r.payload, 0), way: way}, r.payload)
+	good, err := files.inGoodFrame(r.item.Loc)
+	if isGone(err) {
+		return nil // recycled since
+	}
+	f.found(&life{
+		item: r.item, file: r.file, offset: r.offset, storedMs: storedAt(r.payload, 0), way: way, damaged: !good,
+	}, r.payload)
+	return err
 }

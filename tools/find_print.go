@@ -22,6 +22,9 @@ func (f *finder) print() error {
 			t.row(l.id, l.item.Loc.String(), f.names.name(l.item.Queue), event, at, file, off, detail, l.way)
 		}
 		put("accepted", ms(l.storedMs), l.file, l.offset, fmt.Sprintf("%d bytes", l.item.Size))
+		if l.damaged {
+			put("damaged", nil, l.file, l.offset, "the checksum of its frame is wrong: anything of it may be, and of what follows here")
+		}
 		if isCold(l.item.Loc.Lane()) {
 			put("moved", ms(l.movedMs), l.file, l.offset, "to a cold file, in which it is stored now")
 		}

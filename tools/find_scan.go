@@ -74,6 +74,9 @@ func (f *finder) segment(ctx context.Context, file segmentFile, s stretch, read 
 			}
 			return ctx.Err()
 		},
+		Damaged: func(from, to int64, _ *commitlog.CorruptionError) {
+			f.unread.Add(max(to-from-givenBackIn(f.m, file.lane, &commitlog.SegmentInfo{Base: from, End: to}), 0))
+		},
 	})
 	if isGone(err) {
 		return nil

@@ -135,7 +135,11 @@ func (w *waitingWindows) emit(ctx context.Context, yield func(waiting, error) bo
 	for i := range w.entries {
 		x := &w.entries[i]
 		out := waiting{fireMs: x.FireMs()}
-		if err := w.records.read(commitlog.Loc(x.Loc), x.Size, &out.msg); err != nil {
+		err := w.records.checkFrame(commitlog.Loc(x.Loc))
+		if err == nil {
+			err = w.records.read(commitlog.Loc(x.Loc), x.Size, &out.msg)
+		}
+		if err != nil {
 			w.sel.skipped++
 			w.e.note("the message at %v, due %v: %v", commitlog.Loc(x.Loc), plainText(ms(x.FireMs())), err)
 			continue
@@ -157,10 +161,13 @@ type recordFiles struct {
 	open map[string]*os.File
 	cold map[int64]*cold.File // by base
 	buf  []byte
+
+	damaged map[string][]commitlog.Damage // by segment, of those that were scanned; see checkFrame
+	buffer  commitlog.ScanBuffer
 }
 
 func newRecordFiles(dir string, m *store.Manifest) *recordFiles {
-	return &recordFiles{dir: dir, m: m, open: map[string]*os.File{}, cold: map[int64]*cold.File{}}
+	return &recordFiles{dir: dir, m: m, open: map[string]*os.File{}, cold: map[int64]*cold.File{}, damaged: map[string][]commitlog.Damage{}}
 }
 
 // maxOpenSegments bounds the files that are open at once.

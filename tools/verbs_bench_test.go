@@ -80,6 +80,7 @@ func BenchmarkVerbsOnAFullStore(b *testing.B) {
 		{"repair", "0 messages are lost", []string{"repair", dir, "--out", out}},
 		{"space", "", []string{"space", dir}},
 		{"find", key, []string{"find", key, dir}},
+		{"export", "messages exported", []string{"export", dir, "--file", out}},
 		{"inspect-index", "", []string{"inspect", "index", dir}},
 	} {
 		b.Run(verb.name, func(b *testing.B) {
