@@ -3,6 +3,8 @@ package tools
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -40,11 +42,37 @@ func (c *check) strayCold(path, name string) {
 	if base, whole := parseSegmentName(name); whole && c.hasSegment(store.ColdLane, base) {
 		return // registered since
 	}
+	if c.onlyCopy(path, name) {
+		return
+	}
 	what := "a cold file that is not registered: being written, left by a crash, or just given up"
 	if strings.HasSuffix(name, ".tmp") {
 		what = "a cold file that is not complete: being written, or left by a crash"
 	}
 	c.stray(relative(c.dir, path), what)
+}
+
+// onlyCopy reports a cold file that is not registered and has messages that are pending,
+// which no segment has any more: the MANIFEST has lost the edit that registered it. (A file
+// is given up when all of it has fired, and a segment when its file is registered.)
+func (c *check) onlyCopy(path, name string) bool {
+	base, whole := parseSegmentName(name)
+	if !whole {
+		return false
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, segmentPath(store.FarLane, base))); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	info, err := ownColdInfo(path, nil)
+	if m := c.latest(); err != nil || info.Size == 0 || info.MaxFireMs <= m.FiredMs || c.hasSegment(store.ColdLane, base) {
+		return false
+	}
+	c.find(finding{
+		severity: severityLost, check: "cold", file: relative(c.dir, path),
+		what: fmt.Sprintf("a cold file that is not registered has the only copy of %d messages, due up to %s", info.Records, humanText(ms(info.MaxFireMs))),
+		lost: "these messages: the next start deletes the file", next: "do not start the broker on it; " + c.repairHint(),
+	})
+	return true
 }
 
 // coldFile reads the part [lo, hi) of a cold file.

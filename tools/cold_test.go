@@ -229,11 +229,19 @@ func TestVerifyFindsWhatIsWrongWithColdFiles(t *testing.T) {
 			func(t *testing.T, dir string, m *store.Manifest, _ string) { swapRecords(t, dir, &m.Cold[0]) },
 			"damaged", "index", "is not what the record says", "wrong time",
 		},
-		"orphan": {
-			func(t *testing.T, _ string, m *store.Manifest, path string) {
-				copyBytes(t, path, filepath.Join(filepath.Dir(path), fmt.Sprintf("%020d", m.Cold[len(m.Cold)-1].Base+640<<10)))
+		"orphan": { // of a segment that is there
+			func(t *testing.T, dir string, m *store.Manifest, path string) {
+				base := m.Cold[len(m.Cold)-1].Base + 640<<10
+				copyBytes(t, path, filepath.Join(dir, segmentPath(store.ColdLane, base)))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, segmentPath(store.FarLane, base)), make([]byte, 64<<10), 0o644))
 			},
 			"notice", "orphan", "a cold file that is not registered", "",
+		},
+		"only copy": {
+			func(t *testing.T, dir string, m *store.Manifest, path string) {
+				copyBytes(t, path, filepath.Join(dir, segmentPath(store.ColdLane, m.Cold[len(m.Cold)-1].Base+640<<10)))
+			},
+			"lost", "cold", "has the only copy of", "the next start deletes the file",
 		},
 		"rest of a crash": {
 			func(t *testing.T, _ string, _ *store.Manifest, path string) { copyBytes(t, path, path+".tmp") },
