@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -35,10 +36,13 @@ LANE:OFFSET.
 A key is looked up in the key index, together with each topic of the store or with
 --topic alone: some reads of 4 KiB, whatever the store's size. What the index does not have
 in its files is scanned, which is said: what was stored last and is in the memory of
-the broker only, what is older than the index, and what a damaged run of it had. With --scan,
+the broker only, what is older than the index, and what a damaged run of it had. That is
+left out if the index leads to a message with this UNIQ_KEY. With --scan,
 or without a key index, all of the log is read, several files at a time. The column
 found_by says which way led to a message: index, scan, location, or recall for one that
-was recalled and of which only that is left; it is found by its UNIQ_KEY or location.
+was recalled and of which only that is left. Such a one is found by its UNIQ_KEY or its
+location; by one of its KEYS while the key index leads to where it was, which it does
+not with --scan, nor once the messages around it have moved to a cold file.
 
 The key index knows the first 64 words of KEYS, and a topic that was deleted only if
 --topic names it. A message that has moved to a cold file has a new location. It only
@@ -65,6 +69,7 @@ type sought struct {
 	loc   commitlog.Loc
 	byLoc bool
 	key   string
+	bytes []byte // of key
 	topic string // "" is any
 }
 
@@ -77,9 +82,9 @@ func parseSought(s string) sought {
 		}
 	}
 	if _, off, err := message.ParseOffsetID(s); err == nil && off >= 0 {
-		return sought{text: s, loc: commitlog.Loc(off), byLoc: true, key: s}
+		return sought{text: s, loc: commitlog.Loc(off), byLoc: true, key: s, bytes: []byte(s)}
 	}
-	return sought{text: s, key: s}
+	return sought{text: s, key: s, bytes: []byte(s)}
 }
 
 // is tells whether a record is the one; m is scratch.
@@ -87,6 +92,9 @@ func (s *sought) is(loc commitlog.Loc, payload []byte, m *message.Message) bool 
 	here := s.byLoc && loc == s.loc
 	if here && s.topic == "" {
 		return true
+	}
+	if !here && (s.key == "" || !bytes.Contains(payload, s.bytes)) {
+		return false // most are not decoded
 	}
 	if message.Decode(payload, m) != nil || s.topic != "" && m.Topic != s.topic {
 		return false
@@ -132,6 +140,7 @@ type finder struct {
 	lives    map[commitlog.Loc]*life     // guarded by mu while files are scanned
 	tooMany  bool                        // the same
 	asked    bool                        // the key index was asked
+	ledTo    map[commitlog.Loc]bool      // where the key index has the key, but no message with it can be read
 	recalled map[commitlog.Loc]*recallAt // what the cancel log says
 	gone     []*recallAt                 // recalled messages of which nothing else is left
 }
@@ -171,6 +180,8 @@ func (f *finder) run(ctx context.Context) (err error) {
 	}
 	if f.asked {
 		f.e.note("the key index was asked for the topics that there are: one that was deleted takes --topic, and --scan reads all of the log")
+	} else if f.what.key != "" {
+		f.e.note("the key index was not asked: one of which only its recall is left is found by its UNIQ_KEY or location, not by its KEYS")
 	}
 	return errFindings
 }
@@ -187,7 +198,7 @@ func (f *finder) damaged() bool {
 
 // look finds the messages by the shortest way.
 func (f *finder) look(ctx context.Context) (err error) {
-	f.lives = map[commitlog.Loc]*life{}
+	f.lives, f.ledTo = map[commitlog.Loc]*life{}, map[commitlog.Loc]bool{}
 	f.unread.Store(0)
 	if f.m, err = readManifest(f.dir); err != nil {
 		return err

@@ -47,6 +47,10 @@ func (f *finder) byKeyIndex(ctx context.Context) error {
 	if k.unreadable > 0 {
 		f.e.note("at %d places of which it knows no message can be read: they are damaged or given back; see duelogctl verify %s", k.unreadable, f.dir)
 	}
+	if f.identified() {
+		f.e.note("found by its UNIQ_KEY: what no run of the key index stands for, as what was stored last, is not scanned; --scan reads it, for one that was sent twice")
+		return nil
+	}
 	for _, s := range rest {
 		read, err := f.scanned(ctx, []stretch{s})
 		if err != nil {
@@ -57,6 +61,18 @@ func (f *finder) byKeyIndex(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// identified tells whether the message is found, so that nothing has to be scanned for it:
+// a UNIQ_KEY has one message, unless it was sent again. One that has moved to a cold file
+// since is not found before that is.
+func (f *finder) identified() bool {
+	for _, l := range f.lives {
+		if l.id == f.what.key && !l.damaged && !f.m.Moved(l.item.When, l.item.Loc) {
+			return true
+		}
+	}
+	return false
 }
 
 // whyScanned says why no run stands for a stretch of a lane.
@@ -160,6 +176,7 @@ func (k *keyLookup) find(rf *keyindex.RunFile) error {
 // visit reads the message at loc and takes it up if it has the key: hashes collide.
 func (k *keyLookup) visit(loc commitlog.Loc) error {
 	if !isRecorded(k.f.m, loc) {
+		k.f.leadTo(loc)
 		return nil // recycled, or moved to a cold file
 	}
 	r, err := k.files.at(loc)
@@ -168,6 +185,7 @@ func (k *keyLookup) visit(loc commitlog.Loc) error {
 		return err
 	case err != nil || !r.message:
 		k.unreadable++
+		k.f.leadTo(loc)
 	case k.f.what.is(loc, r.payload, &r.msg):
 		return k.f.foundRecord(k.files, r, byIndex)
 	default:
@@ -188,6 +206,15 @@ func (k *keyLookup) otherKey(r *recordAt) error {
 	}
 	if !good {
 		k.unreadable++
+		k.f.leadTo(r.item.Loc)
 	}
 	return err
+}
+
+// leadTo notes that the key index has the key at a place where no message with it can be
+// read: its recall may be left.
+func (f *finder) leadTo(loc commitlog.Loc) {
+	if len(f.ledTo) < maxFound {
+		f.ledTo[loc] = true
+	}
 }

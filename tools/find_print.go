@@ -48,17 +48,9 @@ func (f *finder) print() error {
 		if !x.anew() {
 			queue = f.names.name(x.Queue)
 		}
-		t.row(f.what.key, x.message.String(), queue, "cancelled", ms(x.ms), x.file, x.offset, "it was due "+plainText(ms(x.When))+"; its record is gone"+x.since(), byRecall)
+		t.row(f.what.key, x.message.String(), queue, "cancelled", ms(x.ms), x.file, x.offset, x.tell(), byRecall)
 	}
 	return t.close()
-}
-
-// since says of a record that was written anew that its time is not that of the recall.
-func (r *recallAt) since() string {
-	if r.anew() {
-		return "; recalled earlier, this was written anew"
-	}
-	return ""
 }
 
 // recall tells what the cancel log says of a message; done if that is the end of it.

@@ -62,6 +62,12 @@ func TestFindInAStoreInUseScansWhatIsInMemoryOnly(t *testing.T) {
 	require.Equal(t, ExitOK, code, errs)
 	require.Contains(t, out, ",accepted,")
 	require.Contains(t, out, ",index\n")
+	require.NotContains(t, errs, "scanned ")
+	require.Contains(t, errs, "found by its UNIQ_KEY: what no run of the key index stands for")
+	code, out, errs = runNow(t, "find", "k-EARLY0", dir, "-o", "csv")
+	require.Equal(t, ExitOK, code, errs)
+	require.Contains(t, out, ",index\n")
+	require.Contains(t, errs, "its keys are not in a file yet", "another message may have the same key")
 	code, out, errs = runNow(t, "find", "k-LATE0", dir, "-o", "csv")
 	require.Equal(t, ExitOK, code, errs)
 	require.Contains(t, out, ",scan\n")
@@ -84,4 +90,33 @@ func TestFindTellsAMergedRunFromAMissingOne(t *testing.T) {
 	ok, err := k.run(1, m.KeyRuns[1][0])
 	require.NoError(t, err)
 	require.False(t, ok)
+}
+
+// What the mark does not cover has fired behind the replay point, or not at all: the
+// journal before it, which may be long, is not read.
+func TestFindReadsTheJournalOnlyWhereTheMessageMayBe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := fixtureWith(t, dir, func(f *fixture) {
+		f.m.ReplayJournal = f.m.Segments[store.JournalLane][0].End
+	})
+	m, err := store.ReadManifest(dir)
+	require.NoError(t, err)
+	look := &finder{e: newEnv(Process{Out: t.Output(), Err: t.Output()}), dir: dir, m: m, lives: map[commitlog.Loc]*life{}}
+	_, ok := look.journalFrom()
+	require.False(t, ok, "nothing can have fired")
+	for _, x := range []struct {
+		key    string
+		fireMs int64
+		from   int64
+	}{{"SOON", fixtureStart + 3600_000, m.ReplayJournal}, {"FIRED", fixtureStart + 10_000, 0}} {
+		loc := f.locs[x.key]
+		look.lives[loc] = &life{item: commitlog.Item{Loc: loc, When: x.fireMs, Flags: commitlog.FlagScheduled}}
+		from, ok := look.journalFrom()
+		require.True(t, ok)
+		require.Equal(t, x.from, from, x.key)
+	}
+	code, out, errs := run(t, "find", "FIRED", dir, "-o", "csv")
+	require.Equal(t, ExitOK, code, errs)
+	require.Contains(t, out, "fired,")
 }

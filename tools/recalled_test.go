@@ -51,7 +51,7 @@ func TestFindTellsARecalledMessageThatWasGivenUp(t *testing.T) {
 	require.Equal(t, int64(1), int64(len(m.Cold)))
 	code, out, errs := run(t, "find", "FAR0007", dir, "-o", "csv")
 	require.Equal(t, ExitOK, code, errs)
-	require.Regexp(t, `(?m)^FAR0007,3:\d+,orders/0,cancelled,[^,]+,cancel/0{20},\d+,it was due [^,]+; its record is gone,recall$`, out)
+	require.Regexp(t, `(?m)^FAR0007,3:\d+,orders/0,cancelled,[^,]+,cancel/0{20},\d+,it was due [^,]+; its record is gone; the key index knows it by this key,recall$`, out)
 	require.Equal(t, 1, countRows(t, "csv", out))
 
 	code, out, errs = run(t, "find", "FAR0499", dir, "-o", "csv")
