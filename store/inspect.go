@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -154,13 +155,19 @@ func ReadManifestHead(dir string) (m *Manifest, err error) {
 
 func manifestPath(dir string) string { return filepath.Join(dir, manifestName) }
 
-func readManifest(path string) ([]byte, manifestScan, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, manifestScan{}, fmt.Errorf("read manifest: %w", err)
+// readManifest reads again what looks damaged while it changes: the store may write
+// the end, and then the header that vouches for it, while the file is read.
+func readManifest(path string) (b []byte, scan manifestScan, err error) {
+	for {
+		before := b
+		if b, err = os.ReadFile(path); err != nil {
+			return nil, manifestScan{}, fmt.Errorf("read manifest: %w", err)
+		}
+		scan, err = scanManifest(path, b)
+		if err == nil || bytes.Equal(before, b) {
+			return b, scan, err
+		}
 	}
-	scan, err := scanManifest(path, b)
-	return b, scan, err
 }
 
 // export is st in its public form.

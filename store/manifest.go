@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -20,12 +21,15 @@ import (
 //
 // All integers are little endian. The file starts with a header,
 //
-//	0       4         8          12       16
-//	+-------+---------+----------+--------+
-//	| magic | version | reserved | crc32c |
-//	+-------+---------+----------+--------+
+//	0       4         8         12       16
+//	+-------+---------+---------+--------+
+//	| magic | version | durable | crc32c |
+//	+-------+---------+---------+--------+
 //
-// and goes on with records,
+// where durable is the number of an append that is durable, by which all before
+// it are. It is written in place after each sync, without one of its own, so the
+// last that a power loss leaves may be low, but none is too high; 0 in files of
+// programs that did not know it. The file goes on with records,
 //
 //	0       4        8     16
 //	+-------+--------+-----+---------+
@@ -105,7 +109,19 @@ func (m *manifest) settle() error {
 	if err := durable.Datasync(m.file); err != nil {
 		return err
 	}
+	m.vouch()
 	return durable.SyncDir(filepath.Dir(m.path))
+}
+
+// vouch writes into the header that the last append is durable, so that damage to
+// it is not taken for an append that a crash tore. What fails here fails after
+// the append was acknowledged: without space the header stays low, which costs no
+// more than that certainty; after any other error nothing more is appended.
+func (m *manifest) vouch() {
+	_, err := durable.WriteAt(m.file, appendManifestHeader(nil, m.last), 0)
+	if err != nil && !errors.Is(err, syscall.ENOSPC) {
+		m.failed = err
+	}
 }
 
 // append adds the payloads with one write and makes them durable, all or none.
@@ -139,6 +155,7 @@ func (m *manifest) append(payloads ...[]byte) error {
 	}
 	m.end += int64(len(b))
 	m.last++
+	m.vouch()
 	return nil
 }
 
@@ -188,12 +205,15 @@ func writeManifest(path string, payloads [][]byte) (*manifest, error) {
 		return nil, err
 	}
 	m := &manifest{path: path, file: f}
-	err = m.write(appendManifestHeader(nil))
+	err = m.write(appendManifestHeader(nil, 0))
 	for len(payloads) > 0 && err == nil {
 		n := manifestPiece(payloads)
 		m.last++
 		err = m.write(appendManifestBatch(nil, m.last, payloads[:n]))
 		payloads = payloads[n:]
+	}
+	if err == nil { // nobody reads it before the sync
+		_, err = durable.WriteAt(f, appendManifestHeader(nil, m.last), 0)
 	}
 	if err == nil {
 		err = durable.Datasync(f)
@@ -248,12 +268,14 @@ func checkManifestPayloads(payloads [][]byte) error {
 	return nil
 }
 
-func appendManifestHeader(dst []byte) []byte {
+// appendManifestHeader appends the header of a file whose appends up to number
+// number are durable.
+func appendManifestHeader(dst []byte, number uint64) []byte {
 	le := binary.LittleEndian
 	start := len(dst)
 	dst = le.AppendUint32(dst, manifestMagic)
 	dst = le.AppendUint32(dst, manifestVersion)
-	dst = le.AppendUint32(dst, 0)
+	dst = le.AppendUint32(dst, uint32(min(number, math.MaxUint32)))
 	return le.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 

@@ -44,11 +44,12 @@ func scanManifest(path string, b []byte) (manifestScan, error) {
 	case err != nil:
 		return scan, damage(0, err)
 	}
+	durable := uint64(binary.LittleEndian.Uint32(b[8:]))
 	scan.end = manifestHeaderSize
 	for scan.end < int64(len(b)) {
 		batch, n, err := decodeManifestBatch(b[scan.end:], scan.last+1)
 		switch {
-		case errors.Is(err, errManifestSequence), err != nil && hasLaterAppend(b[scan.end+n:], scan.last+1):
+		case errors.Is(err, errManifestSequence), err != nil && (scan.last < durable || hasLaterAppend(b[scan.end+n:], scan.last+1)):
 			return scan, damage(scan.end+n, err)
 		case err != nil: // torn
 			return scan, nil
@@ -56,6 +57,9 @@ func scanManifest(path string, b []byte) (manifestScan, error) {
 		scan.payloads = append(scan.payloads, batch...)
 		scan.end += n
 		scan.last++
+	}
+	if scan.last < durable {
+		return scan, damage(scan.end, commitlog.ErrTruncated)
 	}
 	return scan, nil
 }

@@ -43,6 +43,11 @@ func threeAppends(t testing.TB) (path string, b []byte, ends []int) {
 	return path, b, ends
 }
 
+// vouched is the file b whose header says that n appends are durable.
+func vouched(b []byte, n int) []byte {
+	return append(appendManifestHeader(nil, uint64(n)), b[min(len(b), manifestHeaderSize):]...)
+}
+
 // payloadsOf says what threeAppends has after n appends.
 func payloadsOf(n int) []string {
 	return [][]string{{}, {"first"}, {"first", "a", "", "ccc"}, {"first", "a", "", "ccc", "last one"}}[n]
@@ -58,7 +63,7 @@ func asStrings(payloads [][]byte) []string {
 
 func TestManifestHasTheDocumentedBytes(t *testing.T) {
 	_, b, ends := threeAppends(t)
-	require.Equal(t, "444c4d46"+"01000000"+"00000000"+"e85dc13b", hex.EncodeToString(b[:16]))
+	require.Equal(t, "444c4d46"+"01000000"+"03000000"+"d1d4e359", hex.EncodeToString(b[:16]))
 	require.Equal(t, "05000000"+"9f584ba7"+"0000010000000000"+hex.EncodeToString([]byte("first")), hex.EncodeToString(b[16:ends[1]]))
 	require.Equal(t, "0200020000000000", hex.EncodeToString(b[ends[1]+8:ends[1]+16]), "append 2, two records follow")
 }
@@ -91,11 +96,11 @@ func TestManifestGivesBackWhatWasAppended(t *testing.T) {
 func TestManifestDropsATornAppendAsAWhole(t *testing.T) {
 	path, b, ends := threeAppends(t)
 	for cut := ends[0]; cut < len(b); cut++ {
-		require.NoError(t, os.WriteFile(path, b[:cut], 0o644))
 		complete := 0
 		for complete < 3 && ends[complete+1] <= cut {
 			complete++
 		}
+		require.NoError(t, os.WriteFile(path, vouched(b[:cut], complete), 0o644))
 		m, payloads := mustManifest(t, path)
 		require.Equal(t, payloadsOf(complete), asStrings(payloads), "cut at %d", cut)
 		require.Equal(t, int64(cut-ends[complete]), m.dropped)
@@ -111,7 +116,7 @@ func TestManifestDropsATornAppendAsAWhole(t *testing.T) {
 // A power loss may keep later sectors of the last write and lose earlier ones.
 func TestManifestDropsAnAppendTornInTheMiddle(t *testing.T) {
 	path, b, ends := threeAppends(t)
-	b = b[:ends[2]]
+	b = vouched(b[:ends[2]], 1)
 	for from := ends[1]; from < ends[2]; from++ {
 		hurt := bytes.Clone(b)
 		hurt[from] ^= 0xff
@@ -153,6 +158,45 @@ func TestManifestDamageBeforeTheLastAppendIsAnError(t *testing.T) {
 	}
 }
 
+// What the header vouches for was durable: a crash cannot have taken it.
+func TestManifestDamageToTheLastAppendIsAnError(t *testing.T) {
+	path, b, ends := threeAppends(t)
+	requireDamage := func(hurt []byte, msg string, args ...any) {
+		require.NoError(t, os.WriteFile(path, hurt, 0o644))
+		_, _, err := openManifest(path)
+		var damage *commitlog.CorruptionError
+		require.ErrorAs(t, err, &damage, append([]any{msg}, args...)...)
+		require.EqualValues(t, ends[2], damage.Offset)
+		left, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, hurt, left, "the file is not touched")
+	}
+	for off := ends[2]; off < len(b); off++ {
+		hurt := bytes.Clone(b)
+		hurt[off] ^= 0xff
+		requireDamage(hurt, "byte %d", off)
+		requireDamage(b[:off], "cut at %d", off)
+	}
+}
+
+// A rewrite vouches for all of itself, and an opening for what it made durable.
+func TestManifestHeaderVouchesForWhatIsDurable(t *testing.T) {
+	path, b, _ := threeAppends(t)
+	require.NoError(t, os.WriteFile(path, vouched(b, 0), 0o644))
+	m, _ := mustManifest(t, path)
+	header := func() []byte {
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return b[:manifestHeaderSize]
+	}
+	require.Equal(t, appendManifestHeader(nil, 3), header())
+	require.NoError(t, m.rewrite([][]byte{[]byte("snap")}))
+	require.Equal(t, appendManifestHeader(nil, 1), header())
+	require.NoError(t, m.append([]byte("after")))
+	require.Equal(t, appendManifestHeader(nil, 2), header())
+	require.NoError(t, m.close())
+}
+
 func TestManifestRecordOutOfSequenceIsAnError(t *testing.T) {
 	path, b, ends := threeAppends(t)
 	cases := map[string][]byte{
@@ -170,10 +214,10 @@ func TestManifestRecordOutOfSequenceIsAnError(t *testing.T) {
 }
 
 func TestManifestHeaderErrorsAreDistinct(t *testing.T) {
-	newer := appendManifestHeader(nil)
+	newer := appendManifestHeader(nil, 0)
 	newer[4]++
 	binary.LittleEndian.PutUint32(newer[12:], crc32.Checksum(newer[:12], castagnoli))
-	flipped := appendManifestHeader(nil)
+	flipped := appendManifestHeader(nil, 0)
 	flipped[4]++
 	cases := map[string]struct {
 		b       []byte
@@ -181,7 +225,7 @@ func TestManifestHeaderErrorsAreDistinct(t *testing.T) {
 		damaged bool
 	}{
 		"empty":             {nil, commitlog.ErrTruncated, true},
-		"short":             {appendManifestHeader(nil)[:15], commitlog.ErrTruncated, true},
+		"short":             {appendManifestHeader(nil, 0)[:15], commitlog.ErrTruncated, true},
 		"other file":        {bytes.Repeat([]byte("x"), 100), commitlog.ErrMagic, true},
 		"damaged version":   {flipped, commitlog.ErrChecksum, true},
 		"newer version":     {newer, commitlog.ErrVersion, false},
@@ -307,10 +351,10 @@ func TestManifestKeepsWhatItAcknowledged(t *testing.T) {
 				require.NoError(t, m.rewrite(want))
 			},
 			"power loss": func(t *rapid.T) {
-				acked := m.size()
+				acked, number := m.size(), m.last
 				require.NoError(t, m.append(payloads.Draw(t, "lost")...))
 				require.NoError(t, m.close())
-				tear(t, path, acked)
+				tear(t, path, acked, rapid.Uint64Range(0, number).Draw(t, "vouched"))
 				var got [][]byte
 				m, got = mustManifest(t, path)
 				require.Equal(t, asStrings(want), asStrings(got))
@@ -320,10 +364,12 @@ func TestManifestKeepsWhatItAcknowledged(t *testing.T) {
 	})
 }
 
-// tear changes at least one byte of what follows acked.
-func tear(t *rapid.T, path string, acked int64) {
+// tear changes at least one byte of what follows acked, and leaves the header of
+// append number.
+func tear(t *rapid.T, path string, acked int64, number uint64) {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
+	b = vouched(b, int(number))
 	hit := int(acked) + rapid.IntRange(0, len(b)-int(acked)-1).Draw(t, "hit")
 	other := b[hit] ^ byte(rapid.IntRange(1, 255).Draw(t, "xor"))
 	clear(b[rapid.IntRange(int(acked), len(b)).Draw(t, "zeroed"):])
@@ -349,7 +395,7 @@ func FuzzScanManifest(f *testing.F) {
 // resealed corrects the checksums of the header and of the record at off, so
 // that the fuzzer gets past them.
 func resealed(b []byte, off int) []byte {
-	b = append(appendManifestHeader(nil), b[min(len(b), manifestHeaderSize):]...)
+	b = append(appendManifestHeader(nil, 0), b[min(len(b), manifestHeaderSize):]...)
 	if off < manifestHeaderSize || off > len(b)-manifestRecordHeader {
 		return b
 	}
@@ -370,8 +416,10 @@ func requireSoundScan(t *testing.T, b []byte) {
 		total += int64(manifestRecordHeader + len(p))
 	}
 	require.Equal(t, total, scan.end)
-	again, err := scanManifest("MANIFEST", b[:scan.end])
-	require.NoError(t, err)
+	again, errAgain := scanManifest("MANIFEST", b[:scan.end])
+	if err == nil {
+		require.NoError(t, errAgain)
+	}
 	require.Equal(t, scan, again, "what is kept can be read again")
 }
 
@@ -386,7 +434,7 @@ func BenchmarkManifestAppend(b *testing.B) {
 }
 
 func BenchmarkManifestScan(b *testing.B) {
-	file := appendManifestHeader(nil)
+	file := appendManifestHeader(nil, 0)
 	for number := uint64(1); len(file) < 4<<20; number++ {
 		file = appendManifestBatch(file, number, [][]byte{make([]byte, 100)})
 	}
