@@ -262,7 +262,7 @@ func (r *editReader) applyOne(st *catalogState) {
 		base := r.i64()
 		st.putCut(base, segmentCut{end: r.i64(), ms: r.i64()})
 	default:
-		r.err = fmt.Errorf("%w: unknown operation %d", errEdit, op)
+		r.err = fmt.Errorf("operation %d of a manifest edit, which this release does not know (%w): use the release that wrote it", op, commitlog.ErrVersion)
 	}
 }
 
