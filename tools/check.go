@@ -50,11 +50,17 @@ type check struct {
 	// retention for the segments that should be gone.
 	retention, scheduledRetention time.Duration
 
+	// salvage takes what can be read of a journal that the next start would not take over.
+	salvage bool
+
 	names queueNames
 	refs  *refTable
 	// cancelled messages stay in log and index, and do not fire.
 	cancelled map[commitlog.Loc]bool
 	badSlots  map[uint32][]slotRange // by queue id; what step 2 found
+	voidSlots map[uint32][]slotRange // the same: slots that are empty
+	// journalLost says that batches behind the replay point cannot be read.
+	journalLost bool
 	// allSlotsBad says that no file of a queue could be read.
 	allSlotsBad bool
 	lanes       map[uint8]bool // to look at: those on disk, in the MANIFEST, and referred to
@@ -175,7 +181,7 @@ func (c *check) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.badSlots, c.lanes = map[uint32][]slotRange{}, map[uint8]bool{}
+	c.badSlots, c.voidSlots, c.lanes = map[uint32][]slotRange{}, map[uint32][]slotRange{}, map[uint8]bool{}
 	for _, lane := range lanes {
 		c.lanes[lane] = true
 	}

@@ -30,7 +30,11 @@ func (c *check) gather(ctx context.Context) error {
 }
 
 func (c *check) gatherJournal(ctx context.Context, s *refSorter) error {
-	files, err := listSegments(c.dir, c.m, journalLane)
+	used := beginsWithFrame // what the next start takes over
+	if c.salvage {
+		used = holdsFrame
+	}
+	files, err := listSegmentsUsed(c.dir, c.m, journalLane, used)
 	if err != nil {
 		return err
 	}
@@ -46,7 +50,7 @@ func (c *check) gatherJournal(ctx context.Context, s *refSorter) error {
 func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) error {
 	name := relative(c.dir, f.path)
 	info, registered := segmentInfo(c.m, journalLane, f.base)
-	if !registered && !c.adoptable(f) {
+	if !registered && !c.salvage && !c.adoptable(f) {
 		return nil
 	}
 	at := f.base
@@ -63,12 +67,14 @@ func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) er
 			return errors.Join(err, ctx.Err())
 		},
 		Damaged: func(from, to int64, reason *commitlog.CorruptionError) {
-			if !c.hasSegment(journalLane, f.base) {
+			if !c.hasSegment(journalLane, f.base) && !c.salvage {
 				return
 			}
 			lost := "which messages fired in it: they fire again, into other slots"
 			if to <= c.m.ReplayJournal {
 				lost = "nothing: the queues have what it said"
+			} else {
+				c.journalLost = true
 			}
 			c.find(finding{
 				severity: severityDamaged, check: "journal", file: name, offset: from - f.base,
@@ -149,7 +155,7 @@ func (c *check) missingSegments(lane uint8, files []segmentFile) {
 		sev := severityLost
 		switch {
 		case lane == journalLane:
-			lost, sev = "which messages fired since the last checkpoint", severityDamaged
+			lost, sev, c.journalLost = "which messages fired since the last checkpoint", severityDamaged, true
 		case info.Records == 0:
 			lost, sev = "nothing: it was empty at the last checkpoint", severityDamaged
 		}
@@ -219,6 +225,9 @@ func (c *check) queue(ctx context.Context, s *refSorter, dir string, entries int
 				return true
 			}
 			c.totals.slots.Add(1)
+			if e.Flags&consumequeue.FlagVoid != 0 {
+				c.voidSlots[q.ID] = addSlot(c.voidSlots[q.ID], slot)
+			}
 			if e.Flags&consumequeue.FlagVoid == 0 {
 				c.lanes[commitlog.Loc(e.Loc).Lane()] = true
 				err = s.add(ref{loc: commitlog.Loc(e.Loc), slot: slot, ms: e.DeliverMs, queue: q.ID, size: e.Size, tag: e.Tag, kind: refQueue})
@@ -244,6 +253,15 @@ func (c *check) queue(ctx context.Context, s *refSorter, dir string, entries int
 
 // slotRange is the slots [from, to) of a queue.
 type slotRange struct{ from, to int64 }
+
+// addSlot adds a slot behind all others.
+func addSlot(ranges []slotRange, slot int64) []slotRange {
+	if n := len(ranges); n > 0 && ranges[n-1].to == slot {
+		ranges[n-1].to++
+		return ranges
+	}
+	return append(ranges, slotRange{slot, slot + 1})
+}
 
 // badSlot tells whether a slot was found damaged in its file already.
 func (c *check) badSlot(id uint32, slot int64) bool {

@@ -30,9 +30,10 @@ type ref struct {
 type refKind uint8
 
 const (
-	refQueue   refKind = iota + 1 // a slot in a file
-	refJournal                    // a firing
-	refRecord                     // a record that stands for itself
+	refQueue    refKind = iota + 1 // a slot in a file
+	refJournal                     // a firing
+	refRecord                      // a record that stands for itself
+	refInferred                    // that the message must have fired, into which slot is not known
 )
 
 // refSize is the length of a ref in a temporary file.

@@ -42,8 +42,9 @@ import (
 //
 // If the MANIFEST is lost, the numbers of the queues are found out in one more pass
 // over the lanes: they stand in each record beside the message, which names its
-// topic and queue. Without its mark a record that neither journal nor queue know has
-// not fired, whenever it was due: a broker that was down for longer than its retention
+// topic and queue. Without its mark, or with a journal that cannot be read, what neither
+// journal nor queue know has fired if the slots say so (repair_inferred.go). Else it has
+// not, whenever it was due: a broker that was down for longer than its retention
 // has not delivered it. So it may fire again, which is said: better twice than never.
 type repair struct {
 	*check // of the store that is repaired
@@ -68,11 +69,14 @@ type repair struct {
 	minFireMs int64            // earliest of what is pending; guarded by madeMu
 	recalled  []commitlog.Item // of the lanes, at most a million; guarded by madeMu
 
+	inferred int64            // messages that must have fired, by the slots of their queues
+	before   map[uint32]int64 // of these: those of a queue that fired before all others of it
+
 	kept, salvaged, lostRecords, lostBytes, waiting, again, visibleCount atomic.Int64
 }
 
 func repairCommand(e *env) *cobra.Command {
-	r := &repair{check: &check{e: e}}
+	r := &repair{check: &check{e: e, salvage: true}}
 	cmd := &cobra.Command{
 		Use:   "repair STORE --out COPY",
 		Short: "Write a good copy of a damaged store",
@@ -128,6 +132,9 @@ func (r *repair) run(ctx context.Context) error {
 	r.progress.stop()
 	r.e.note("%d records copied, %d of them out of damaged frames; %d are pending, %d visible. %d messages are lost, %s of the log cannot be read.",
 		r.kept.Load(), r.salvaged.Load(), r.waiting.Load(), r.visibleCount.Load(), r.lostRecords.Load(), humanText(byteCount(r.lostBytes.Load())))
+	if r.inferred > 0 {
+		r.e.note("%d messages are visible in the copy although nothing that can be read says that they fired: their queues gave slots that nobody else has, before those of messages that were due later", r.inferred)
+	}
 	if n := r.again.Load(); n > 0 {
 		r.e.note("of %d messages that were due nobody knows whether they fired: they fire when the broker starts, some perhaps a second time", n)
 	}
@@ -159,6 +166,7 @@ func (r *repair) startAnew() error {
 			return fmt.Errorf("begin the copy anew: %w", err)
 		}
 	}
+	r.inferred, r.journalLost = 0, false
 	r.made, r.minFireMs, r.recalled, r.findings = store.Manifest{}, 0, nil, nil
 	for _, n := range []*atomic.Int64{&r.read, &r.kept, &r.salvaged, &r.lostRecords, &r.lostBytes, &r.waiting, &r.again, &r.visibleCount} {
 		n.Store(0)
@@ -206,7 +214,12 @@ func (r *repair) copy(ctx context.Context) error {
 	if err := r.gather(ctx); err != nil {
 		return err
 	}
-	defer r.refs.close()
+	defer func() { r.refs.close() }()
+	if r.inDoubt() {
+		if err := r.inferFired(ctx); err != nil {
+			return err
+		}
+	}
 	r.made = store.Manifest{
 		Segments: map[uint8][]commitlog.SegmentInfo{}, Runs: r.made.Runs, IndexedUpTo: map[uint8]int64{}, GivenBack: r.m.GivenBack,
 		Absorbed: make([]int64, len(r.m.Absorbed)),

@@ -51,7 +51,7 @@ func (r *repair) catalog(ctx context.Context) error {
 
 func (r *repair) use(m *store.Manifest) {
 	r.m, r.newest, r.names = m, m, namesOf(m)
-	r.badSlots, r.lanes = map[uint32][]slotRange{}, map[uint8]bool{}
+	r.badSlots, r.voidSlots, r.lanes = map[uint32][]slotRange{}, map[uint32][]slotRange{}, map[uint8]bool{}
 }
 
 // errEndLost says that a record is of a queue that the MANIFEST does not know yet: it

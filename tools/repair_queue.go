@@ -100,7 +100,7 @@ type queueWriter struct {
 func (w *queueWriter) write(set *consumequeue.Set) (err error) {
 	w.min = w.q.Min
 	if w.slots.of(w.q.ID) && w.q.Next == 0 {
-		w.min = w.slots.head.slot // the MANIFEST did not say
+		w.min = max(w.slots.head.slot-w.r.before[w.q.ID], 0) // the MANIFEST did not say
 	}
 	w.next = w.min
 	if w.cq, err = set.Queue(w.q.Topic, w.q.Num, w.min, w.min); err != nil {
@@ -157,7 +157,7 @@ func (w *queueWriter) fill(slot, ms int64) error {
 		found = w.lastUnplaced(min(k, maxRecent), ms)
 	}
 	for w.next < slot {
-		switch bad := w.r.badSlot(w.q.ID, w.next); {
+		switch bad := w.r.lostSlot(w.q.ID, w.next); {
 		case bad && len(found) > 0:
 			x := found[0]
 			found = found[1:]
@@ -176,11 +176,17 @@ func (w *queueWriter) fill(slot, ms int64) error {
 // unreadable counts the slots up to slot that were damaged in the original.
 func (w *queueWriter) unreadable(slot int64) (n int64) {
 	for s := w.next; s < slot; s++ {
-		if w.r.badSlot(w.q.ID, s) {
+		if w.r.lostSlot(w.q.ID, s) {
 			n++
 		}
 	}
 	return n
+}
+
+// lostSlot tells whether nothing says what a slot had that was given: it was damaged in its
+// file, or neither file nor journal can be read.
+func (r *repair) lostSlot(queue uint32, slot int64) bool {
+	return r.badSlot(queue, slot) || r.inDoubt() && r.voids(queue, slot, slot+1) == 0
 }
 
 // maxRecent bounds the messages that are placed at once, and so memory.

@@ -19,6 +19,8 @@ const (
 func (r *repair) fate(it *commitlog.Item, at *ref) fate {
 	e := itemEntry(it)
 	switch {
+	case it.Scheduled() && at != nil && at.kind == refInferred:
+		return fateFired
 	case !it.Scheduled(), at != nil:
 		return fateVisible
 	case r.m.Moved(it.When, it.Loc):
@@ -75,7 +77,7 @@ func (l *laneRefs) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, err
 		}
 	case f == fatePending:
 		l.tally.waiting++
-		if r.markLost && it.When <= r.e.now().UnixMilli() {
+		if r.inDoubt() && it.When <= r.e.now().UnixMilli() {
 			l.tally.again++
 		}
 		if t := &l.tally; t.minFireMs == 0 || it.When < t.minFireMs {
