@@ -78,12 +78,11 @@ type check struct {
 	progress *progress
 
 	mu       sync.Mutex
-	findings []finding // guarded by mu
+	findings []finding       // guarded by mu
+	noQueue  *commitlog.Item // guarded by mu while lanes are checked: the first record of a queue that nobody knows
 	newest   *store.Manifest
 	stamp    os.FileInfo // of the file that newest was read from
 	totals   checkTotals
-
-	noQueue sync.Once
 }
 
 // checkTotals is what was seen.
@@ -225,6 +224,7 @@ func (c *check) checkLanes(ctx context.Context) error {
 	for _, l := range lanes {
 		l.figures()
 	}
+	c.unknownQueues()
 	return nil
 }
 

@@ -41,16 +41,27 @@ func (k *tileCheck) record(it *commitlog.Item) {
 	}
 }
 
-// unknownQueue reports, once, a record whose queue was registered after the last
-// edit that the MANIFEST has: it has lost its end after that was durable.
+// unknownQueue notes a record whose queue was registered after the last edit that the
+// MANIFEST has: it has lost its end after that was durable. Of all of them, which are met
+// in no order, the one with the lowest location is reported.
 func (c *check) unknownQueue(it *commitlog.Item) {
-	c.noQueue.Do(func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.noQueue == nil || it.Loc < c.noQueue.Loc {
+		first := *it
+		c.noQueue = &first
+	}
+}
+
+// unknownQueues reports what unknownQueue has noted.
+func (c *check) unknownQueues() {
+	if it := c.noQueue; it != nil {
 		c.find(finding{
 			severity: severityLost, check: "manifest", file: store.ManifestName, offset: c.m.Size,
 			what: fmt.Sprintf("the record at %v is of queue #%d, which the MANIFEST does not know yet: its end is lost", it.Loc, it.Queue),
 			lost: "to which queues messages belong", next: "do not start the broker on it; " + c.repairHint(),
 		})
-	})
+	}
 }
 
 // agree checks that the slot of a firing, if the files of its queue have it, holds

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/store"
 )
 
@@ -219,4 +220,26 @@ func TestAnInterruptedVerifyIsNotAGoodOne(t *testing.T) {
 	code, _, errs := runWith(ctx, "verify", dir)
 	require.Equal(t, ExitIO, code)
 	require.Contains(t, errs, "interrupted")
+}
+
+// Records of queues that the MANIFEST does not know are met in no order; the first one of the
+// log is named.
+func TestVerifyNamesTheFirstRecordOfAnUnknownQueue(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := makeFixture(t, dir)
+	c := &check{e: newEnv(Process{}), dir: dir, m: &f.m}
+	for _, key := range []string{"DAY2", "ORD2", "SOON", "DAY0"} {
+		c.unknownQueue(&commitlog.Item{Loc: f.locs[key], Queue: 9})
+	}
+	c.unknownQueues()
+	require.Len(t, c.findings, 1)
+	require.Contains(t, c.findings[0].what, "the record at "+f.locs["ORD2"].String()+" is of queue #9,")
+
+	f.m.Queues, f.m.NextQueue = nil, 0
+	require.NoError(t, os.Remove(filepath.Join(dir, store.ManifestName)))
+	require.NoError(t, store.WriteManifest(dir, &f.m))
+	code, out, errs := run(t, "verify", dir, "-o", "csv")
+	require.Equal(t, ExitFindings, code, errs)
+	require.Contains(t, out, "the record at "+f.locs["ORD1"].String()+" is of queue #1,")
 }
