@@ -22,7 +22,6 @@ type firingStore struct {
 	dir   string
 	start time.Time
 	clock *store.ManualClock
-	ends  []int64 // of the journal's frames
 }
 
 func newFiringStore(t *testing.T) *firingStore {
