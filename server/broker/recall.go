@@ -1,60 +1,14 @@
 package broker
 
 import (
-	"encoding/base64"
 	"errors"
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/server/message"
 	"github.com/duelog/duelog/server/remoting"
 	"github.com/duelog/duelog/store"
 )
-
-// The answer to the send of a message that waits for an exact time carries a recall handle: URL-safe
-// base64 of
-//
-//	v1 <topic> <broker> <due time in ms, plus 1> <UNIQ_KEY>
-//
-// which is what RocketMQ 5.3 and later give out and take back.
-const (
-	recallVersion = "v1"
-	recallFields  = 5
-)
-
-// appendRecallHandle appends the handle of a message that is due at fireMs.
-func appendRecallHandle(dst []byte, topic, brokerName string, fireMs int64, uniqKey string) []byte {
-	var buf [512]byte
-	b := append(buf[:0], recallVersion+" "...)
-	b = append(append(b, topic...), ' ')
-	b = append(append(b, brokerName...), ' ')
-	b = append(strconv.AppendInt(b, fireMs+1, 10), ' ')
-	b = append(b, uniqKey...)
-	return base64.URLEncoding.AppendEncode(dst, b)
-}
-
-// recallHandle is what a handle says.
-type recallHandle struct {
-	topic, broker, uniqKey string
-	fireMs                 int64
-}
-
-func parseRecallHandle(s string) (h recallHandle, ok bool) {
-	b, err := base64.URLEncoding.DecodeString(s)
-	if err != nil {
-		return h, false
-	}
-	f := strings.Split(string(b), " ")
-	if len(f) != recallFields || f[0] != recallVersion || f[1] == "" || f[4] == "" {
-		return h, false
-	}
-	ms, err := strconv.ParseInt(f[3], 10, 64)
-	if err != nil || ms < 1 {
-		return h, false
-	}
-	return recallHandle{topic: f[1], broker: f[2], fireMs: ms - 1, uniqKey: f[4]}, true
-}
 
 // handleRecall serves RECALL_MESSAGE 370: it cancels a message that waits. The answer
 // tells the truth, over a crash too: 0, also for one that was recalled before, means
@@ -71,18 +25,18 @@ func handleRecall(b *Broker, c *remoting.Conn, cmd *remoting.Command) {
 		b.refused(c, cmd.Token(), topic, ref)
 		return
 	}
-	b.reply(c, cmd, remoting.RespSuccess, "", remoting.Field{Key: "msgId", Value: h.uniqKey}, sendExt[0])
+	b.reply(c, cmd, remoting.RespSuccess, "", remoting.Field{Key: "msgId", Value: h.ID}, sendExt[0])
 }
 
 // recallTarget checks a request.
-func (b *Broker) recallTarget(topic, handle string) (recallHandle, *refusal) {
-	h, ok := parseRecallHandle(handle)
+func (b *Broker) recallTarget(topic, handle string) (message.RecallHandle, *refusal) {
+	h, ok := message.ParseRecallHandle(handle)
 	switch {
 	case !ok:
 		return h, refuse(remoting.RespIllegalOperation, "recall_handle", "recall handle is invalid")
-	case h.topic != topic:
+	case h.Topic != topic:
 		return h, refuse(remoting.RespIllegalOperation, "recall_handle", "recall failed, topic not match")
-	case h.broker != b.opts.BrokerName:
+	case h.Broker != b.opts.BrokerName:
 		return h, refuse(remoting.RespIllegalOperation, "recall_handle", "recall failed, broker service not available")
 	}
 	if _, ok := b.topics.Lookup(topic); !ok {
@@ -91,17 +45,13 @@ func (b *Broker) recallTarget(topic, handle string) (recallHandle, *refusal) {
 	return h, nil
 }
 
-// recall cancels the message of a handle. It looks the message up again when it was moved
-// in between.
-func (b *Broker) recall(h *recallHandle) *refusal {
+// recall cancels the message of a handle. It looks it up again when it was moved in
+// between.
+func (b *Broker) recall(h *message.RecallHandle) *refusal {
 	err := store.ErrNotFound
 	for range 2 {
-		if !errors.Is(err, store.ErrNotFound) {
-			break
-		}
-		var loc commitlog.Loc
-		if loc, err = b.locate(h); err == nil {
-			err = b.store.Cancel(loc)
+		if errors.Is(err, store.ErrNotFound) {
+			err = b.cancelAll(h)
 		}
 	}
 	switch {
@@ -119,17 +69,32 @@ func (b *Broker) recall(h *recallHandle) *refusal {
 	return storeRefusal(err)
 }
 
-// locate finds the message of a handle.
-func (b *Broker) locate(h *recallHandle) (commitlog.Loc, error) {
-	q := keyQuery{topic: h.topic, key: h.uniqKey, unique: true, max: maxQueryMessages, toMs: math.MaxInt64}
-	found, err := b.find(&q)
-	if err != nil {
-		return 0, err
-	}
-	for _, m := range found {
-		if st, err := b.store.State(m.loc); err == nil && st.FireMs == h.fireMs {
-			return m.loc, nil
+// cancelAll cancels what a handle names: one message, or as many as it was sent again
+// with the same id for the same time by a producer that had no answer.
+func (b *Broker) cancelAll(h *message.RecallHandle) error {
+	locs, err := b.locate(h)
+	for _, loc := range locs {
+		if err := b.store.Cancel(loc); err != nil {
+			return err
 		}
 	}
-	return 0, store.ErrNotFound
+	return err
+}
+
+// locate finds the messages of a handle.
+func (b *Broker) locate(h *message.RecallHandle) (locs []commitlog.Loc, err error) {
+	q := keyQuery{topic: h.Topic, key: h.ID, unique: true, max: maxQueryMessages, toMs: math.MaxInt64}
+	found, err := b.find(&q)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range found {
+		if st, err := b.store.State(m.loc); err == nil && st.FireMs == h.DueMs {
+			locs = append(locs, m.loc)
+		}
+	}
+	if len(locs) == 0 {
+		return nil, store.ErrNotFound
+	}
+	return locs, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/duelog/duelog/server/message"
 	"github.com/duelog/duelog/server/remoting"
 )
 
@@ -52,7 +53,7 @@ func TestARecallThatCannotBeSaysWhy(t *testing.T) {
 	c := r.dial()
 	sent := c.send("T", props("UNIQ_KEY", "U", "TIMER_DELAY_SEC", "3600"), "x")
 	handle := func(topic, broker string, fireMs int64, uniq string) string {
-		return string(appendRecallHandle(nil, topic, broker, fireMs, uniq))
+		return string(message.AppendRecallHandle(nil, &message.RecallHandle{Topic: topic, Broker: broker, ID: uniq, DueMs: fireMs}))
 	}
 	hour := r.store.NowMs() + time.Hour.Milliseconds()
 	for name, tc := range map[string]struct {
@@ -74,22 +75,18 @@ func TestARecallThatCannotBeSaysWhy(t *testing.T) {
 	require.EqualValues(t, 1, r.store.Pending())
 }
 
-func TestRecallHandleIsTheCapturedOne(t *testing.T) {
-	const captured = "djEgVDIgYnJva2VyLWEgMTc5NTQwNjUxNTAwMSBSMQ=="
-	require.Equal(t, captured, string(appendRecallHandle(nil, "T2", "broker-a", 1795406515000, "R1")))
-	h, ok := parseRecallHandle(captured)
-	require.True(t, ok)
-	require.Equal(t, recallHandle{topic: "T2", broker: "broker-a", uniqKey: "R1", fireMs: 1795406515000}, h)
-}
-
-func FuzzRecallHandle(f *testing.F) {
-	f.Add("djEgVDIgYnJva2VyLWEgMTc5NTQwNjUxNTAwMSBSMQ==")
-	f.Add("")
-	f.Fuzz(func(t *testing.T, s string) {
-		if h, ok := parseRecallHandle(s); ok {
-			again, ok := parseRecallHandle(string(appendRecallHandle(nil, h.topic, h.broker, h.fireMs, h.uniqKey)))
-			require.True(t, ok)
-			require.Equal(t, h, again)
-		}
-	})
+// A producer that had no answer sends again, with the same id and for the same time.
+func TestAMessageThatWasSentTwiceIsRecalledTwice(t *testing.T) {
+	r := newRig(t, nil)
+	c := r.dial()
+	due := r.store.NowMs() + time.Hour.Milliseconds()
+	var handle string
+	for range 2 {
+		handle = c.send("T", props("UNIQ_KEY", "U", "TIMER_DELIVER_MS", atMs(due)), "x").Get("recallHandle")
+	}
+	c.send("T", props("UNIQ_KEY", "U", "TIMER_DELIVER_MS", atMs(due+1)), "for another time")
+	require.EqualValues(t, 3, r.store.Pending())
+	require.Equal(t, remoting.RespSuccess, c.recall("T", handle).Code)
+	require.EqualValues(t, 1, r.store.Pending())
+	require.Equal(t, []string{"for another time"}, bodies(t, c.query("U")))
 }

@@ -73,7 +73,7 @@ func (a *ack) fields(b []byte, r store.Result) (ext [7]remoting.Field, n int) {
 	b = strconv.AppendInt(b, max(r.Slot, 0), 10) // a message that waits has none yet
 	handle := len(b)
 	if a.recallable && r.FireMs > 0 {
-		b = appendRecallHandle(b, a.topic.Name, a.b.opts.BrokerName, r.FireMs, text(a.uniq))
+		b = message.AppendRecallHandle(b, &message.RecallHandle{Topic: a.topic.Name, Broker: a.b.opts.BrokerName, ID: text(a.uniq), DueMs: r.FireMs})
 	}
 	ext = [7]remoting.Field{
 		{Key: "msgId", Value: text(b[:queue])},

@@ -203,3 +203,34 @@ func TestErrorsNameTheAddressAndTheReason(t *testing.T) {
 	_, err = live.Do(ctx, refused.Addr, 29_999, nil)
 	require.True(t, client.IsRefused(err, remoting.RespRequestCodeNotSupported), err)
 }
+
+// What waits is found by its id, for an exact time or by a delay level, and recalled.
+func TestAMessageThatWaitsIsFoundByItsIDAndRecalled(t *testing.T) {
+	c, ctx := start(t)
+	b := theBroker(t, c, ctx)
+	for id, delay := range map[string]string{"TIMED": message.PropTimerDelayMs, "LEVEL": message.PropDelayLevel} {
+		props := message.AppendProperty(message.AppendProperty(nil, message.PropUniqKey, id), delay, map[string]string{"TIMED": "3600000", "LEVEL": "18"}[id])
+		sent, err := c.Send(ctx, &client.Outgoing{Topic: "t", Queue: -1, Body: []byte(id), Properties: string(props), Group: "p"})
+		require.NoError(t, err)
+		found, err := c.QueryID(ctx, b.Addr, "t", id)
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+		require.Equal(t, id, string(found[0].Body))
+		due, err := strconv.ParseInt(message.Get(found[0].Properties, message.PropTimerOutMs), 10, 64)
+		require.NoError(t, err)
+		h := &message.RecallHandle{Topic: "t", Broker: sent.Broker, ID: id, DueMs: due}
+		if id == "TIMED" {
+			require.Equal(t, sent.Recall, string(message.AppendRecallHandle(nil, h)))
+		}
+		for range 2 { // again is as good
+			require.NoError(t, c.Recall(ctx, b.Addr, h))
+		}
+		found, err = c.QueryID(ctx, b.Addr, "t", id)
+		require.NoError(t, err)
+		require.Empty(t, found)
+		h.DueMs++
+		require.True(t, client.IsRefused(c.Recall(ctx, b.Addr, h), remoting.RespQueryNotFound))
+	}
+	_, err := c.QueryID(ctx, b.Addr, "", "x")
+	require.True(t, client.IsRefused(err, remoting.RespInvalidParameter))
+}

@@ -1,8 +1,8 @@
 // Package message reads and writes the RocketMQ stored message: the bytes a
 // broker keeps on disk and hands, unchanged but for a few patched fields, to
 // whoever pulls, pops or queries. It also holds what goes with them: the
-// properties string, offset message ids, unique keys, the tag hash and the body
-// of a batch send.
+// properties string, offset message ids, unique keys, recall handles, the tag hash
+// and the body of a batch send.
 //
 // The package is pure functions over byte slices. It does no I/O, starts no
 // goroutine, keeps no state except in [UniqKeys], and every function is safe for
