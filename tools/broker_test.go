@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/server"
+	"github.com/duelog/duelog/server/message"
 )
 
 // startBroker runs a broker over the store in dir on free ports until stop.
@@ -57,6 +58,17 @@ func (b brokers) command(ts *testscript.TestScript, args []string) {
 	}
 }
 
+// handle TOPIC BROKER ID TIME sets HANDLE to the recall handle of a message that is due then.
+func handle(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 4 {
+		ts.Fatalf("usage: handle TOPIC BROKER ID TIME")
+	}
+	due, err := time.Parse(time.RFC3339, args[3])
+	ts.Check(err)
+	h := message.RecallHandle{Topic: args[0], Broker: args[1], ID: args[2], DueMs: due.UnixMilli()}
+	ts.Setenv("HANDLE", string(message.AppendRecallHandle(nil, &h)))
+}
+
 // TestOnlineScripts runs testdata/online/*.txtar, in which `broker DIR` starts a
 // broker, and DAY is a date a hundred days ahead.
 func TestOnlineScripts(t *testing.T) {
@@ -73,6 +85,7 @@ func TestOnlineScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":  await,
 			"stable": stable,
+			"handle": handle,
 			"broker": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value(brokers{}.key()).(brokers).command(ts, args)
 			},
@@ -84,6 +97,8 @@ func TestWithoutABrokerTheNextStepIsToStartOne(t *testing.T) {
 	for _, args := range [][]string{
 		{"topics"},
 		{"schedule", "t", "b", "--in", "1s"},
+		{"cancel", "ID", "--topic", "t"},
+		{"reschedule", "ID", "--topic", "t", "--in", "1s"},
 		{"tail", "t"},
 		{"pending"},
 		{"stats"},
@@ -112,6 +127,14 @@ func TestMistakesInOnlineVerbsAreFoundBeforeAnybodyIsAsked(t *testing.T) {
 		{"schedule", "t", "b", "--at", "2020-01-01"},
 		{"schedule", "t", "b", "--in", "1s", "--property", "x"},
 		{"schedule", "t", "b", "--in", "1s", "--file", "x"},
+		{"cancel"},
+		{"cancel", "ID"},
+		{"cancel", "ID", "--topic", "t", "--timeout", "0"},
+		{"recall", "--topic", "other", "djEgVDIgYnJva2VyLWEgMTc5NTQwNjUxNTAwMSBSMQ=="},
+		{"reschedule", "ID", "--topic", "t"},
+		{"reschedule", "ID", "--in", "1h"},
+		{"reschedule", "ID", "--topic", "t", "--in", "-1h"},
+		{"reschedule", "ID", "--topic", "t", "--in", "1h", "--at", "09:00"},
 		{"tail", "t", "--from", "never"},
 		{"tail", "t", "--body", "xml"},
 		{"tail", "t", "--timeout", "0"},

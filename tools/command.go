@@ -37,6 +37,8 @@ var verbs = []struct {
 	{offline, spaceCommand},
 
 	{online, scheduleCommand},
+	{online, cancelCommand},
+	{online, rescheduleCommand},
 	{online, tailCommand},
 	{online, consumeCommand},
 	{online, topicsCommand},
