@@ -98,7 +98,7 @@ func TestFollowSeesEverythingOnceWhileTheStoreGoesOn(t *testing.T) {
 	defer s.Close()
 	q, err := s.Queue("orders", 0)
 	require.NoError(t, err)
-	const n = 7000
+	const n = 6000
 	f := newFixture(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -132,12 +132,12 @@ func TestFollowSeesEverythingOnceWhileTheStoreGoesOn(t *testing.T) {
 		return err
 	})
 	require.NoError(t, g.Wait())
-	require.Len(t, keys, n)
-	require.Len(t, slots, n)
+	var wantKeys, wantSlots []string
 	for i := range n {
-		require.Equal(t, fmt.Sprintf("M%d", i), keys[i])
-		require.Equal(t, fmt.Sprint(i), slots[i])
+		wantKeys, wantSlots = append(wantKeys, fmt.Sprintf("M%d", i)), append(wantSlots, fmt.Sprint(i))
 	}
+	require.Equal(t, wantKeys, keys)
+	require.Equal(t, wantSlots, slots)
 	m, err := store.ReadManifest(dir)
 	require.NoError(t, err)
 	require.Greater(t, len(m.Segments[0]), 3, "the lane went on to other segments")

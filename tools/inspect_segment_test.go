@@ -44,7 +44,7 @@ func TestTheTableOfALongSegmentSaysWhatTheOtherFormsSay(t *testing.T) {
 		require.NoError(t, err)
 		code, out, errs = run(t, "inspect", "segment", path, "--body", body)
 		require.Equal(t, ExitOK, code, errs)
-		require.Less(t, len(out), 64<<10, "bodies are shortened for people")
+		require.Less(t, len(out), 128<<10, "bodies are shortened for people")
 		got := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 		require.Len(t, got, len(want))
 		for i, row := range want[1:] {

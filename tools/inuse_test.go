@@ -37,14 +37,23 @@ func TestVerifyFindsNothingInAStoreInUse(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var g errgroup.Group
-	step := make(chan struct{}) // lets a writer go on
+	step := make(chan struct{})  // lets a writer go on
+	round := make(chan struct{}) // lets time go on
 	for w := range 2 {
 		q, err := s.Queue("orders", int32(w))
 		require.NoError(t, err)
 		g.Go(func() error { return putUntil(ctx, s, q, clock.NowMs, step) })
 	}
 	g.Go(func() error { // freeing space as fast as it can
-		for ctx.Err() == nil {
+		for left := 0; ctx.Err() == nil; left-- {
+			if left == 0 {
+				select {
+				case <-round:
+					left = stepsPerRound
+				case <-ctx.Done():
+					return nil
+				}
+			}
 			clock.Advance(time.UnixMilli(clock.NowMs() + 100))
 			if err := s.Maintain(ctx); err != nil {
 				return err
@@ -60,6 +69,10 @@ func TestVerifyFindsNothingInAStoreInUse(t *testing.T) {
 	})
 	for i := 0; i < 16 || !recycled(t, dir); i++ {
 		require.NoError(t, t.Context().Err())
+		select {
+		case round <- struct{}{}:
+		default: // the last one is not over
+		}
 		code, out, errs := run(t, "verify", dir, "-o", "csv", "--retention", "24h", "--scheduled-retention", "24h")
 		require.Equal(t, ExitOK, code, out+errs)
 	}
@@ -74,9 +87,13 @@ func recycled(t *testing.T, dir string) bool {
 	return len(m.Segments[0]) > 0 && m.Segments[0][0].Base > 0
 }
 
-// putsPerStep is how many messages a writer puts before it waits for time to pass:
-// what is put must not outrun what is recycled, nor verify.
-const putsPerStep = 50
+// putsPerStep is how many messages a writer puts before it waits for time to pass, and
+// stepsPerRound how many steps of time pass before they wait for verify: what is put must
+// outrun neither what is recycled nor verify, however fast the disk is.
+const (
+	putsPerStep   = 50
+	stepsPerRound = 40
+)
 
 // putUntil puts messages that are due now, soon, and much later, until ctx ends.
 func putUntil(ctx context.Context, s *store.Store, q *store.Queue, nowMs func() int64, step <-chan struct{}) error {

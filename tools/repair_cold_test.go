@@ -54,7 +54,8 @@ func fireAll(t *testing.T, dir string) map[string]commitlog.Loc {
 			require.NoError(t, err)
 			key := uniqKeyOf(v.Bytes()).(string)
 			v.Release()
-			require.NotContains(t, fired, key, "fired twice")
+			_, twice := fired[key]
+			require.False(t, twice, "%s fired twice", key)
 			fired[key] = d.Loc
 		}
 		slot = got[n-1].Slot + 1
