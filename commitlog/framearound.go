@@ -29,7 +29,6 @@ func FrameAround(path string, lane uint8, base, at int64) (f Frame, ok bool, err
 		return f, false, nil
 	}
 	source := &plainFile{File: file, base: base, limit: limit}
-	r := frameReader{f: source, lane: lane, limit: limit}
 	for to, n := at, int64(lookBack); to > base && at-to < FrameHeaderSize+MaxFrameBytes; n *= 4 {
 		from := max(base, to-n)
 		b := make([]byte, min(to+FrameHeaderSize-1, limit)-from) // a header that begins before to may end behind it
@@ -38,12 +37,17 @@ func FrameAround(path string, lane uint8, base, at int64) (f Frame, ok bool, err
 		}
 		for i := bytes.LastIndex(b, magicBytes); i >= 0; i = bytes.LastIndex(b[:i+len(magicBytes)-1], magicBytes) {
 			off := from + int64(i)
-			if off >= to || len(b)-i < FrameHeaderSize || !isPlaced(b[i:], MakeLoc(lane, off), limit-off) {
+			if off >= to || len(b)-i < FrameHeaderSize {
 				continue
 			}
+			end, ok := frameEnd(b[i:], MakeLoc(lane, off), limit-off)
+			if !ok {
+				continue
+			}
+			r := frameReader{f: source, lane: lane, limit: end} // nothing behind the frame is read
 			p, err := r.probe(off, 0)
 			if err != nil || p.extent > 0 && p.reason == nil {
-				return p.frame, err == nil && off+p.extent > at, err
+				return p.frame, err == nil && end > at, err
 			}
 		}
 		to = from
@@ -51,8 +55,11 @@ func FrameAround(path string, lane uint8, base, at int64) (f Frame, ok bool, err
 	return f, false, nil
 }
 
-// isPlaced tells a header that says to stand at loc.
-func isPlaced(b []byte, loc Loc, room int64) bool {
+// frameEnd is the lane offset at which the frame ends whose header says to stand at loc.
+func frameEnd(b []byte, loc Loc, room int64) (end int64, ok bool) {
 	h, err := parseFrameHeader(b)
-	return err == nil && h.placed(loc, room) == nil
+	if err != nil || h.placed(loc, room) != nil {
+		return 0, false
+	}
+	return loc.Offset() + FrameHeaderSize + int64(h.size), true
 }

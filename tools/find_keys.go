@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/keyindex"
 	"github.com/duelog/duelog/server/broker"
@@ -35,6 +37,7 @@ func (f *finder) byKeyIndex(ctx context.Context) error {
 	}
 	k := &keyLookup{f: f, files: newRecordFiles(f.dir, f.m), hashes: f.hashes()}
 	defer k.files.close()
+	k.ask()
 	var rest []stretch
 	for _, lane := range lanes {
 		holes, err := k.lane(ctx, lane)
@@ -111,6 +114,33 @@ type keyLookup struct {
 	hashes     []uint64
 	runs       int
 	unreadable int
+}
+
+// asks is how many runs are read ahead at a time: what a disk, or a network, takes for one
+// place it takes for several, and processors have nothing to do meanwhile.
+const asks = 16
+
+// ask has the places of all runs that the key leads to read at the same time, and so in
+// memory when they are looked into one after the other. What cannot be read is told then.
+func (k *keyLookup) ask() {
+	var g errgroup.Group
+	g.SetLimit(asks)
+	for lane, runs := range k.f.m.KeyRuns {
+		for _, ri := range runs {
+			g.Go(func() error {
+				rf, err := keyindex.OpenRunFile(filepath.Join(k.f.dir, keyPath(lane, ri)))
+				if err != nil {
+					return nil
+				}
+				defer rf.Close()
+				for _, h := range k.hashes {
+					_ = rf.Find(h, func(uint64) bool { return false })
+				}
+				return nil
+			})
+		}
+	}
+	_ = g.Wait()
 }
 
 // lane looks into the runs of a lane and returns what none of them stands for.
