@@ -2,22 +2,18 @@ package tools
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/duelog/duelog/server/client"
-	"github.com/duelog/duelog/server/message"
 )
 
 // consuming is what consume was told.
 type consuming struct {
-	*cluster
-	group  string
-	tags   string
-	body   string
-	max    int
-	follow bool
-	force  bool
+	showing
+	group string
+	force bool
 }
 
 func consumeCommand(e *env) *cobra.Command {
@@ -38,14 +34,9 @@ the group has some, unless --force is given; then messages may be seen by both.`
 			return stopped(cmd.Context(), s.follow, s.run(cmd.Context(), args[0]))
 		},
 	}
-	s.cluster = newCluster(e, cmd)
-	f := cmd.Flags()
-	f.StringVar(&s.group, "group", "", "consumer `group` whose offsets are moved")
-	f.StringVar(&s.tags, "tags", "", "only messages with one of these tags; the others are acknowledged too, as consumers do")
-	f.IntVar(&s.max, "max", 0, "stop after so many messages; 0 is never")
-	f.BoolVar(&s.follow, "follow", true, "wait for more at the end")
-	f.BoolVar(&s.force, "force", false, "begin although the group has members")
-	bodyFlag(cmd, &s.body)
+	s.flags(e, cmd, "only messages with one of these tags; the others are acknowledged too, as consumers do")
+	cmd.Flags().StringVar(&s.group, "group", "", "consumer `group` whose offsets are moved")
+	cmd.Flags().BoolVar(&s.force, "force", false, "begin although the group has members")
 	return cmd
 }
 
@@ -53,38 +44,8 @@ func (s *consuming) run(ctx context.Context, topic string) error {
 	if s.group == "" {
 		return usagef("consume: --group is missing")
 	}
-	if err := checkBody(s.body); err != nil {
-		return err
-	}
-	return s.with(func(cl *client.Client) error {
-		route, err := cl.Route(ctx, topic)
-		if err != nil {
-			return err
-		}
-		if err := s.checkAlone(ctx, cl, route.Read); err != nil {
-			return err
-		}
-		rows := newMessageRows(s.e, s.body)
-		left := s.max
-		f := following{
-			e: s.e, cl: cl, group: s.group, tags: s.tags, follow: s.follow,
-			start: func(ctx context.Context, q client.Queue) (int64, error) { return s.start(ctx, cl, q) },
-			take: func(ctx context.Context, q client.Queue, ms []message.Message) (bool, error) {
-				for i := range ms {
-					rows.put(q, &ms[i])
-					if left--; left == 0 {
-						rows.flush()
-						return true, s.acknowledge(ctx, cl, q, ms[i].QueueOffset+1)
-					}
-				}
-				rows.flush() // shown before it is acknowledged
-				return false, s.e.out.bad
-			},
-			passed: func(ctx context.Context, q client.Queue, next int64) error { return s.acknowledge(ctx, cl, q, next) },
-		}
-		rows.orSay("group %s has no message left in topic %s", s.group, topic)
-		return endRows(rows.table, f.run(ctx, route.Read))
-	})
+	r := &reader{group: s.group, may: s.checkAlone, start: s.start, shown: s.acknowledge}
+	return s.show(ctx, topic, r, fmt.Sprintf("group %s has no message left in topic %s", s.group, topic))
 }
 
 // acknowledge commits, unless what it is about could not be printed.

@@ -30,7 +30,7 @@ the last acknowledged one is.`,
 
 func listGroups(ctx context.Context, c *cluster, all bool) error {
 	t := c.e.table("group", "broker", "members", "topics", "lag", "last").orSay("no consumer groups; the brokers' own: duelogctl groups --all")
-	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
+	return c.rows(ctx, t, func(cl *client.Client, b client.Broker) error {
 		groups, err := cl.Groups(ctx, b.Addr)
 		if err != nil {
 			return err
@@ -55,7 +55,6 @@ func listGroups(ctx context.Context, c *cluster, all bool) error {
 		}
 		return nil
 	})
-	return endRows(t, err)
 }
 
 // sumProgress adds up what a group has in its queues.
@@ -81,14 +80,7 @@ func isSystemGroup(name string) bool {
 }
 
 func groupCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "group",
-		Short: "Delete a consumer group",
-		Args:  unknownVerb,
-		RunE:  verbMissing,
-	}
-	cmd.AddCommand(groupDelete(e))
-	return cmd
+	return verbsOf("group", "Delete a consumer group", groupDelete(e))
 }
 
 func groupDelete(e *env) *cobra.Command {

@@ -34,6 +34,37 @@ take a STORE, and where it makes sense a single FILE of one. They only read.`,
 	return cmd
 }
 
+// dumpOf is a dump of what FILE|STORE means to a verb of inspect.
+type dumpOf struct {
+	verbs []string                       // whose files it shows
+	depth int                            // directories from a file up to its store
+	body  string                         // --body
+	none  string                         // what people are told if there is nothing to show
+	one   func(d *dump, t *target) error // shows the file that is named
+	all   func(d *dump, t *target) error // shows all of the store
+}
+
+// dumpFiles prints it.
+func (e *env) dumpFiles(arg string, o *dumpOf) error {
+	t, err := findTarget(arg, o.depth)
+	if err != nil {
+		return err
+	}
+	if err := t.isFor(o.verbs...); err != nil {
+		return err
+	}
+	d := e.dump(o.body, namesOf(t.m))
+	d.t.orSay("nothing to show: %s", o.none)
+	show := o.all
+	if t.file != "" {
+		show = o.one
+	}
+	if err := show(d, t); err != nil {
+		return err
+	}
+	return d.close()
+}
+
 // storeOf is the store that FILE|STORE means, for verbs that show one file of it, which
 // has this name in a store.
 func storeOf(arg, name string) string {

@@ -44,28 +44,15 @@ func (s *coldDump) run(e *env, arg string) error {
 	if err := errors.Join(s.span.parse(e.now()), checkBody(s.body)); err != nil {
 		return err
 	}
-	t, err := findTarget(arg, 3)
-	if err != nil {
-		return err
-	}
-	if err := t.isFor("cold", "segment"); err != nil {
-		return err
-	}
-	s.d = e.dump(s.body, namesOf(t.m))
-	s.d.t.orSay("nothing to show: no cold file has such a message")
-	if t.file != "" {
-		err = s.one(t)
-	} else {
-		err = s.all(t)
-	}
-	if err != nil {
-		return err
-	}
-	return s.d.close()
+	return e.dumpFiles(arg, &dumpOf{
+		verbs: []string{"cold", "segment"}, depth: 3, body: s.body, none: "no cold file has such a message",
+		one: s.one, all: s.all,
+	})
 }
 
 // one prints the file that was named, by what its store knows of it, or by itself.
-func (s *coldDump) one(t *target) error {
+func (s *coldDump) one(d *dump, t *target) error {
+	s.d = d
 	base, ok := parseSegmentName(filepath.Base(t.file))
 	if !ok {
 		return usagef("%s is not a cold file: its name is not 20 digits", t.file)
@@ -85,7 +72,8 @@ func (s *coldDump) one(t *target) error {
 	return s.file(t, t.file, lane, info)
 }
 
-func (s *coldDump) all(t *target) error {
+func (s *coldDump) all(d *dump, t *target) error {
+	s.d = d
 	for i := range t.m.Cold {
 		info := &t.m.Cold[i]
 		err := s.file(t, filepath.Join(t.store, segmentPath(store.ColdLane, info.Base)), store.ColdLane, info)

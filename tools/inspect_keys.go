@@ -50,27 +50,19 @@ func (s *keysDump) run(e *env, arg string) error {
 	case (s.topic == "") != (s.key == ""):
 		return usagef("--topic and --key go together: a key is hashed with its topic")
 	}
-	t, err := findTarget(arg, 3)
-	if err != nil {
-		return err
-	}
-	if err := t.isFor("keys"); err != nil {
-		return err
-	}
-	s.d = e.dump("none", nil)
-	s.d.t.orSay("nothing to show: no run of the key index has such an entry")
-	if t.file != "" {
-		err = s.file(t, t.file, false)
-	} else {
-		err = s.all(t)
-	}
-	if err != nil {
-		return err
-	}
-	return s.d.close()
+	return e.dumpFiles(arg, &dumpOf{
+		verbs: []string{"keys"}, depth: 3, body: "none", none: "no run of the key index has such an entry",
+		one: s.one, all: s.all,
+	})
 }
 
-func (s *keysDump) all(t *target) error {
+func (s *keysDump) one(d *dump, t *target) error {
+	s.d = d
+	return s.file(t, t.file, false)
+}
+
+func (s *keysDump) all(d *dump, t *target) error {
+	s.d = d
 	if len(t.m.KeysUpTo) == 0 {
 		s.d.e.note("the store has no key index")
 	}

@@ -40,25 +40,24 @@ the files hold beyond the checkpoint of the store is shown too; a restart writes
 }
 
 func (e *env) dumpQueues(arg, topic string, sp *span) error {
-	t, err := findTarget(arg, 4)
-	if err != nil {
-		return err
+	return e.dumpFiles(arg, &dumpOf{
+		verbs: []string{"queue"}, depth: 4, body: "none", none: "no queue has such a slot in its files",
+		one: func(d *dump, t *target) error { return d.oneQueueFile(t, sp) },
+		all: func(d *dump, t *target) error { return d.queueFiles(t, topic, sp) },
+	})
+}
+
+// oneQueueFile prints the file that was named.
+func (d *dump) oneQueueFile(t *target, sp *span) error {
+	base, ok := parseSegmentName(filepath.Base(t.file))
+	if !ok || base%consumequeue.EntrySize != 0 {
+		return usagef("%s is not a file of a consume queue: its name is not 20 digits, a multiple of %d", t.file, consumequeue.EntrySize)
 	}
-	if err := t.isFor("queue"); err != nil {
-		return err
-	}
-	d := e.dump("none", nil)
-	d.t.orSay("nothing to show: no queue has such a slot in its files")
-	if t.file != "" {
-		base, ok := parseSegmentName(filepath.Base(t.file))
-		if !ok || base%consumequeue.EntrySize != 0 {
-			return usagef("%s is not a file of a consume queue: its name is not 20 digits, a multiple of %d", t.file, consumequeue.EntrySize)
-		}
-		if err := d.queueFile(t, t.file, base/consumequeue.EntrySize, sp); err != nil {
-			return err
-		}
-		return d.close()
-	}
+	return d.queueFile(t, t.file, base/consumequeue.EntrySize, sp)
+}
+
+// queueFiles prints the files of all queues, or of those of one topic.
+func (d *dump) queueFiles(t *target, topic string, sp *span) error {
 	dir := filepath.Join(t.store, store.ConsumeQueueDir)
 	entries, err := consumequeue.ReadFormat(dir)
 	if err != nil && !(errors.Is(err, fs.ErrNotExist) && len(t.m.Queues) == 0) {
@@ -79,7 +78,7 @@ func (e *env) dumpQueues(arg, topic string, sp *span) error {
 			}
 		}
 	}
-	return d.close()
+	return nil
 }
 
 // queueFile prints one file of a queue, whose first slot is base.

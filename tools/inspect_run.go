@@ -33,35 +33,25 @@ offsets in the file, or fire times.`,
 }
 
 func (e *env) dumpRuns(arg string, sp *span) error {
-	t, err := findTarget(arg, 3)
-	if err != nil {
-		return err
-	}
-	if err := t.isFor("run"); err != nil {
-		return err
-	}
-	paths := []string{t.file}
-	if t.file == "" {
-		paths = paths[:0]
-		for lane := range 256 {
-			for _, r := range t.m.Runs[uint8(lane)] {
-				paths = append(paths, filepath.Join(t.store, runPath(uint8(lane), r)))
+	return e.dumpFiles(arg, &dumpOf{
+		verbs: []string{"run"}, depth: 3, body: "none", none: "what waits, if anything, is in no run yet",
+		one: func(d *dump, t *target) error { return d.run(t, t.file, sp, false) },
+		all: func(d *dump, t *target) error {
+			for lane := range 256 {
+				for _, r := range t.m.Runs[uint8(lane)] {
+					if err := d.run(t, filepath.Join(t.store, runPath(uint8(lane), r)), sp, true); err != nil {
+						return err
+					}
+				}
 			}
-		}
-	}
-	d := e.dump("none", namesOf(t.m))
-	d.t.orSay("nothing to show: what waits, if anything, is in no run yet")
-	for _, path := range paths {
-		d.file = relative(t.store, path)
-		if err := d.run(path, sp, t.file == ""); err != nil {
-			return err
-		}
-	}
-	return d.close()
+			return nil
+		},
+	})
 }
 
 // run prints one run file. Of several, one may have been dropped meanwhile.
-func (d *dump) run(path string, sp *span, several bool) error {
+func (d *dump) run(t *target, path string, sp *span, several bool) error {
+	d.file = relative(t.store, path)
 	f, err := delayindex.OpenRunFile(path)
 	var bad *delayindex.CorruptionError
 	switch {

@@ -61,6 +61,18 @@ func (c *cluster) eachBroker(ctx context.Context, f func(cl *client.Client, b cl
 	})
 }
 
+// rows ends t with what f adds to it for every broker of the cluster.
+func (c *cluster) rows(ctx context.Context, t *table, f func(cl *client.Client, b client.Broker) error) error {
+	return endRows(t, c.eachBroker(ctx, f))
+}
+
+// verbsOf is a command that has only verbs.
+func verbsOf(use, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Args: unknownVerb, RunE: verbMissing}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
 // explain adds the next step to an error of the cluster that has none.
 func (c *cluster) explain(err error) error {
 	var refused *client.RefusedError

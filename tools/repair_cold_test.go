@@ -41,26 +41,18 @@ func fireAll(t *testing.T, dir string) map[string]commitlog.Loc {
 	require.NoError(t, s.Settle(t.Context()))
 	require.Zero(t, s.Pending())
 	fired := map[string]commitlog.Loc{}
-	q := s.LookupQueue("orders", 0)
-	var got [256]store.Delivery
-	for slot := q.Min(); slot < q.Max(); {
-		n, err := q.Read(slot, got[:])
-		require.NoError(t, err)
-		for _, d := range got[:n] {
-			if d.Size == 0 {
-				continue // void
-			}
-			v, err := s.Read(d.Loc, d.Size)
-			require.NoError(t, err)
-			key := uniqKeyOf(v.Bytes()).(string)
-			v.Release()
-			_, twice := fired[key]
-			require.False(t, twice, "%s fired twice", key)
-			fired[key] = d.Loc
-		}
-		slot = got[n-1].Slot + 1
+	for key, d := range deliveriesOf(t, s) {
+		fired[key] = d.Loc
 	}
 	return fired
+}
+
+// requireFiredFrom checks that each message fired from where it was.
+func requireFiredFrom(t *testing.T, want, fired map[string]commitlog.Loc, what string) {
+	t.Helper()
+	for key, loc := range want {
+		require.Equal(t, loc, fired[key], what)
+	}
 }
 
 // coldKeys returns where the messages of cold files lie that can be read, by key.
@@ -113,9 +105,7 @@ func TestRepairKeepsColdMessagesWhereTheyAre(t *testing.T) {
 	require.Len(t, made.Runs[store.ColdLane], len(m.Cold))
 	fired := fireAll(t, copied)
 	require.Len(t, fired, coldMessages)
-	for key, loc := range want {
-		require.Equal(t, loc, fired[key])
-	}
+	requireFiredFrom(t, want, fired, "intact")
 }
 
 // TestRepairSalvagesColdFiles damages each part of a cold file in each way: every message
@@ -153,9 +143,7 @@ func TestRepairSalvagesColdFiles(t *testing.T) {
 				copied, lost, _ := repairedCold(t, dir, what)
 				fired := fireAll(t, copied)
 				require.Equal(t, coldMessages, len(fired)+len(lost), what)
-				for key, loc := range intact {
-					require.Equal(t, loc, fired[key], what)
-				}
+				requireFiredFrom(t, intact, fired, what)
 				salvaged += all - len(lost) - len(intact)
 				require.NoError(t, os.RemoveAll(dir))
 				require.NoError(t, os.RemoveAll(copied))
@@ -219,9 +207,7 @@ func TestRepairFindsColdFilesWithoutTheManifest(t *testing.T) {
 			require.Empty(t, lost)
 			fired := fireAll(t, copied)
 			require.Len(t, fired, coldMessages)
-			for key, loc := range want {
-				require.Equal(t, loc, fired[key])
-			}
+			requireFiredFrom(t, want, fired, name)
 		})
 	}
 }
@@ -246,9 +232,7 @@ func TestRepairKnowsWhatHasMoved(t *testing.T) {
 	flip(t, filepath.Join(copied, runPath(store.FarLane, made.Runs[store.FarLane][0])), 20) // made anew of the segments
 	fired := fireAll(t, copied)
 	require.Len(t, fired, all)
-	for key, loc := range want {
-		require.Equal(t, loc, fired[key])
-	}
+	requireFiredFrom(t, want, fired, "cut")
 
 	require.NoError(t, os.Remove(filepath.Join(dir, store.ManifestName)))
 	copied, _, _ = repairedCold(t, dir, "cut, and no MANIFEST")

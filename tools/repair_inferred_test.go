@@ -57,6 +57,16 @@ func (w *firingStore) fire(minute int) {
 	require.NoError(w.t, w.s.Settle(w.t.Context()))
 }
 
+// twoBatches lets n messages fire in each of the first two minutes.
+func (w *firingStore) twoBatches(n int) {
+	w.t.Helper()
+	for i := range 2 * n {
+		w.put(fmt.Sprintf("M%d", i), i/n+1)
+	}
+	w.fire(1)
+	w.fire(2)
+}
+
 // image copies the store as a kill would leave it, with the batch damaged that is the one
 // numbered, and without its MANIFEST if that is lost.
 func (w *firingStore) image(batch int, manifestLost bool) string {
@@ -119,11 +129,7 @@ func TestRepairDoesNotFireAgainWhatHasASlot(t *testing.T) {
 func TestRepairFiresAgainWhatNobodyKnows(t *testing.T) {
 	t.Parallel()
 	w := newFiringStore(t)
-	for i := range 6 {
-		w.put(fmt.Sprintf("M%d", i), i/3+1)
-	}
-	w.fire(1)
-	w.fire(2)
+	w.twoBatches(3)
 	copied, report := repaired(t, w.image(1, true), ExitOK)
 	require.Contains(t, report, "3 are pending, 3 visible")
 	require.Contains(t, report, "of 3 messages that were due nobody knows whether they fired: they fire when the broker starts, some perhaps a second time")
@@ -134,11 +140,7 @@ func TestRepairFiresAgainWhatNobodyKnows(t *testing.T) {
 func TestRepairLosesNothingThatMayNotHaveFired(t *testing.T) {
 	t.Parallel()
 	w := newFiringStore(t)
-	for i := range 4 {
-		w.put(fmt.Sprintf("M%d", i), i/2+1)
-	}
-	w.fire(1)
-	w.fire(2)
+	w.twoBatches(2)
 	dir := w.image(0, true)
 	lane0 := filepath.Join(dir, segmentPath(0, 0))
 	b, err := os.ReadFile(lane0)

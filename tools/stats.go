@@ -28,7 +28,7 @@ their names in the protocol. For rates and lateness see duelogctl top.`,
 
 func showStats(ctx context.Context, c *cluster) error {
 	t := c.e.table("broker", "name", "value")
-	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
+	return c.rows(ctx, t, func(cl *client.Client, b client.Broker) error {
 		t.row(b.Name, "address", b.Addr)
 		t.row(b.Name, "cluster", b.Cluster)
 		info, err := cl.RuntimeInfo(ctx, b.Addr)
@@ -40,5 +40,4 @@ func showStats(ctx context.Context, c *cluster) error {
 		}
 		return nil
 	})
-	return endRows(t, err)
 }

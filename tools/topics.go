@@ -33,7 +33,7 @@ left out unless they hold something or --all is given.`,
 
 func listTopics(ctx context.Context, c *cluster, all bool) error {
 	t := c.e.table("topic", "broker", "read_queues", "write_queues", "perm", "messages", "pending", "last").orSay("no topics; the brokers' own: duelogctl topics --all")
-	err := c.eachBroker(ctx, func(cl *client.Client, b client.Broker) error {
+	return c.rows(ctx, t, func(cl *client.Client, b client.Broker) error {
 		configs, err := cl.TopicConfigs(ctx, b.Addr)
 		if err != nil {
 			return err
@@ -49,7 +49,6 @@ func listTopics(ctx context.Context, c *cluster, all bool) error {
 		}
 		return nil
 	})
-	return endRows(t, err)
 }
 
 func topicRow(ctx context.Context, cl *client.Client, t *table, b client.Broker, topic *client.TopicConfig, pending map[string]int64, all bool) error {
@@ -131,14 +130,7 @@ func parsePerm(s string) (int32, error) {
 }
 
 func topicCommand(e *env) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "topic",
-		Short: "Create or delete a topic",
-		Args:  unknownVerb,
-		RunE:  verbMissing,
-	}
-	cmd.AddCommand(topicCreate(e), topicDelete(e))
-	return cmd
+	return verbsOf("topic", "Create or delete a topic", topicCreate(e), topicDelete(e))
 }
 
 func topicCreate(e *env) *cobra.Command {
@@ -158,7 +150,7 @@ messages; they do not delete any. This verb writes.`,
 				return err
 			}
 			t := e.table("topic", "broker", "queues", "perm")
-			err = c.eachBroker(cmd.Context(), func(cl *client.Client, b client.Broker) error {
+			return c.rows(cmd.Context(), t, func(cl *client.Client, b client.Broker) error {
 				config := client.TopicConfig{Name: args[0], ReadQueues: queues, WriteQueues: queues, Perm: bits}
 				if err := cl.CreateTopic(cmd.Context(), b.Addr, &config); err != nil {
 					return err
@@ -166,7 +158,6 @@ messages; they do not delete any. This verb writes.`,
 				t.row(args[0], b.Name, queues, perm)
 				return nil
 			})
-			return endRows(t, err)
 		},
 	}
 	c = newCluster(e, cmd)

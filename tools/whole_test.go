@@ -128,9 +128,19 @@ func (w *wholeStore) cancel(t *testing.T, s *store.Store, key string) {
 // slotsOf reads a queue: the slots of messages by their key.
 func slotsOf(t *testing.T, s *store.Store) map[string]int64 {
 	t.Helper()
+	slots := map[string]int64{}
+	for key, d := range deliveriesOf(t, s) {
+		slots[key] = d.Slot
+	}
+	return slots
+}
+
+// deliveriesOf reads a queue: what is visible, by its key.
+func deliveriesOf(t *testing.T, s *store.Store) map[string]store.Delivery {
+	t.Helper()
 	q := s.LookupQueue("orders", 0)
 	require.NotNil(t, q)
-	slots := map[string]int64{}
+	visible := map[string]store.Delivery{}
 	var got [64]store.Delivery
 	for slot := q.Min(); slot < q.Max(); {
 		n, err := q.Read(slot, got[:])
@@ -144,13 +154,13 @@ func slotsOf(t *testing.T, s *store.Store) map[string]int64 {
 			require.NoError(t, err)
 			key := uniqKeyOf(v.Bytes()).(string)
 			v.Release()
-			_, twice := slots[key]
+			_, twice := visible[key]
 			require.False(t, twice, "%s is visible twice", key)
-			slots[key] = d.Slot
+			visible[key] = d
 		}
 		slot = got[n-1].Slot + 1
 	}
-	return slots
+	return visible
 }
 
 // writeTables writes the broker's tables, each with the content before.
