@@ -11,7 +11,12 @@ import (
 func (x *Index) Freeze() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.closed || x.active.start == x.active.end {
+	return !x.closed && x.freezeActive()
+}
+
+// freezeActive is Freeze under Index.mu, which is held.
+func (x *Index) freezeActive() bool {
+	if x.active.start == x.active.end {
 		return false
 	}
 	x.frozen = append(x.frozen, x.active)

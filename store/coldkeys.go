@@ -5,10 +5,13 @@ import (
 	"github.com/duelog/duelog/keyindex"
 )
 
-// The key index of the cold lane is made of the cold files themselves: of a new one
-// before the segment that it came from goes, so that there is no moment at which
-// Lookup finds neither; after a crash of those behind what is in runs. It has a lane
-// without a log for all that it has in common with the others.
+// The key index of the cold lane gets the keys of a cold file in one step, with which
+// the file becomes readable and after which the segment that it came from goes, so
+// that there is no moment at which Lookup finds neither (I8). They are collected
+// while the messages move, 16 bytes a key, for all that is done in that step keeps
+// checkpoints and cancellations waiting. After a crash they are read from the cold
+// files behind what is in runs. The index has a lane without a log for all
+// that it has in common with the others.
 
 // coldKeyBatch is how many records are taken into the key index at once.
 const coldKeyBatch = 1024
@@ -55,9 +58,6 @@ func (r *recovery) openColdKeys() error {
 // none; its readers tell of it.
 func (s *Store) addColdKeys(base int64) {
 	l := s.cold.lane
-	if l.keys == nil || base < l.keys.IndexedUpTo() {
-		return
-	}
 	var entries []keyindex.Entry
 	var hashes []uint64
 	for it, err := range s.cold.files.Records(base) {
@@ -77,10 +77,35 @@ func (s *Store) addColdKeys(base int64) {
 	l.keys.Add(entries, base+l.segmentSize)
 }
 
-// freezeColdKeys lets the keeper write the keys in memory as a run, so that the next
-// start need not read the cold files again.
-func (s *Store) freezeColdKeys() {
-	if l := s.cold.lane; l.keys != nil && l.keys.Freeze() {
+// movedKeys are the keys of what an evacuation moves. The zero value takes none.
+type movedKeys struct {
+	hash    func(payload []byte, dst []uint64) []uint64
+	batch   *keyindex.Batch
+	hashes  []uint64         // scratch
+	entries []keyindex.Entry // scratch
+}
+
+func (s *Store) newMovedKeys() movedKeys {
+	if s.cold.lane.keys == nil {
+		return movedKeys{}
+	}
+	return movedKeys{hash: s.opts.Keys, batch: keyindex.NewBatch()}
+}
+
+func (k *movedKeys) add(loc commitlog.Loc, payload []byte) {
+	if k.batch == nil {
+		return
+	}
+	k.hashes = k.hash(payload, k.hashes[:0])
+	k.entries = appendKeys(k.entries[:0], loc, k.hashes)
+	k.batch.Add(k.entries)
+}
+
+// showKeys makes the keys of a new cold file known, and has the keeper write them as
+// a run, so that the next start need not read the file again.
+func (s *Store) showKeys(k *movedKeys, base int64) {
+	if l := s.cold.lane; k.batch != nil {
+		l.keys.AddBatch(k.batch, base+l.segmentSize)
 		s.kickKeeper()
 	}
 }

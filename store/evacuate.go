@@ -43,6 +43,7 @@ type evacuation struct {
 	ended   []commitlog.Loc // cancelled messages, which do not move
 	oldAt   []uint32        // offsets in the segment of what moves,
 	newAt   []uint32        // and positions in the cold file
+	keys    movedKeys
 	w       *cold.Writer
 	info    cold.Info
 	files   cold.Loaded
@@ -89,7 +90,6 @@ func (ev *evacuation) run() error {
 	if err != nil {
 		return err
 	}
-	ev.s.freezeColdKeys()
 	ev.s.metrics.evacuated.Add(float64(ev.info.Records))
 	ev.s.metrics.evacuatedBytes.Add(float64(ev.info.Size))
 	ev.s.metrics.orphaned.Add(float64(ev.orphans))
@@ -132,6 +132,7 @@ func (ev *evacuation) write() (err error) {
 		it.Close()
 		return err
 	}
+	ev.keys = ev.s.newMovedKeys()
 	ev.run16, err = ev.s.cold.index.Rewrite(&movingIterator{Iterator: it, ev: ev}, ev.seg.Base, ev.end, count)
 	if err != nil {
 		return errors.Join(err, ev.w.Abort())
@@ -205,12 +206,16 @@ func (m *movingIterator) move(e *delayindex.Entry) error {
 		m.rec.Flags |= commitlog.FlagTombstone
 	}
 	off, err := ev.w.Append(&m.rec)
+	moved := commitlog.MakeLoc(coldLane, off)
+	if err == nil {
+		ev.keys.add(moved, v.Bytes())
+	}
 	v.Release()
 	if err != nil {
 		return err
 	}
 	ev.noteMoved(commitlog.Loc(e.Loc), off)
-	e.Loc = uint64(commitlog.MakeLoc(coldLane, off))
+	e.Loc = uint64(moved)
 	return ev.throttle.spend(commitlog.RecordHeaderSize + int64(e.Size))
 }
 

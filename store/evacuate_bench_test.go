@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -41,7 +42,11 @@ func fullSegments(b *testing.B, n int, o *Options) (*Store, int64) {
 			c.Add(1)
 			total++
 			fire := s.NowMs() + (5 * day).Milliseconds() + r.Int64N((360 * day).Milliseconds())
-			require.NoError(b, s.PutAsync(&Message{Queue: q, FireMs: fire, Payload: orderJSON(r, 1024)}, c, 0))
+			m := Message{Queue: q, FireMs: fire, Payload: orderJSON(r, 1024)}
+			if o.Keys != nil {
+				m.Keys = o.Keys(m.Payload, nil)
+			}
+			require.NoError(b, s.PutAsync(&m, c, 0))
 		}
 		c.Wait()
 	}
@@ -73,6 +78,36 @@ func BenchmarkEvacuate(b *testing.B) {
 		b.ReportMetric(float64(cpu.Nanoseconds())/float64(n), "cpu-ns/message")
 		b.ReportMetric(float64(u.Bytes)/float64(size), "stored/bytes")
 		b.ReportMetric(float64(s.written[BytesCold].Load()+s.written[BytesIndex].Load())/float64(s.written[BytesLog].Load())+1, "written/ordinary")
+		require.NoError(b, s.Close())
+		require.NoError(b, os.RemoveAll(s.dir))
+		b.StartTimer()
+	}
+}
+
+// orderKeys are two keys of a body of orderJSON.
+func orderKeys(payload []byte, dst []uint64) []uint64 {
+	h := fnv.New64a()
+	h.Write(payload[:48])
+	return append(dst, h.Sum64(), h.Sum64()+1)
+}
+
+// BenchmarkEvacuationCommit is how long checkpoints and cancellations wait for the
+// evacuation of a segment of 256 MiB with bodies of 1 KiB and two keys for each.
+func BenchmarkEvacuationCommit(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		s, _ := fullSegments(b, 1, &Options{Keys: orderKeys})
+		s.compactor.throttle.off = true
+		l := s.lanes[farLane]
+		ev, ok := s.compactor.begin(l, l.log.Segments()[0])
+		require.True(b, ok)
+		require.NoError(b, ev.survey())
+		require.NoError(b, ev.write())
+		b.StartTimer()
+		moved, err := ev.commit()
+		b.StopTimer()
+		require.NoError(b, err)
+		require.True(b, moved)
 		require.NoError(b, s.Close())
 		require.NoError(b, os.RemoveAll(s.dir))
 		b.StartTimer()

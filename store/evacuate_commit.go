@@ -115,7 +115,7 @@ func (ev *evacuation) swap(stay []*delayindex.Replacement, late []movedCancel) e
 	s := ev.s
 	if ev.info.Records > 0 {
 		s.cold.files.Add(ev.files)
-		s.addColdKeys(ev.info.Base)
+		s.showKeys(&ev.keys, ev.info.Base)
 	}
 	doneFar, doneCold, err := ev.swapIndexes(stay, late)
 	if err != nil {
