@@ -10,8 +10,9 @@ import (
 // that there is no moment at which Lookup finds neither (I8). They are collected
 // while the messages move, 16 bytes a key, for all that is done in that step keeps
 // checkpoints and cancellations waiting. After a crash they are read from the cold
-// files behind what is in runs. The index has a lane without a log for all
-// that it has in common with the others.
+// files behind what is in runs. That, as all ranges of an index, works only if files
+// come in the order of their bases: see compactor.overtaken. The index has a lane
+// without a log for all that it has in common with the others.
 
 // coldKeyBatch is how many records are taken into the key index at once.
 const coldKeyBatch = 1024

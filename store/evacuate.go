@@ -76,26 +76,26 @@ func (ev *evacuation) segmentRuns() []delayindex.RunInfo {
 	return out
 }
 
-func (ev *evacuation) run() error {
+// run is not moved, without an error, if that must wait: see commit.
+func (ev *evacuation) run() (moved bool, err error) {
 	if err := ev.survey(); err != nil {
-		return err
+		return false, err
 	}
 	if err := ev.write(); err != nil {
-		return err
+		return false, err
 	}
-	moved, err := ev.commit()
-	if !moved {
-		return errors.Join(err, ev.discard())
+	if moved, err = ev.commit(); !moved {
+		return false, errors.Join(err, ev.discard())
 	}
 	if err != nil {
-		return err
+		return true, err
 	}
 	ev.s.metrics.evacuated.Add(float64(ev.info.Records))
 	ev.s.metrics.evacuatedBytes.Add(float64(ev.info.Size))
 	ev.s.metrics.orphaned.Add(float64(ev.orphans))
 	ev.s.log.Info("segment evacuated", "base", ev.seg.Base, "whole", ev.whole, "records", ev.info.Records,
 		"bytes", ev.info.Size, "stored", ev.info.FileSize)
-	return nil
+	return true, nil
 }
 
 // survey verifies the segment and finds out whether all of it fires late enough.

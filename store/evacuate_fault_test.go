@@ -49,7 +49,8 @@ func evacuateOne(s *Store) error {
 	if !ok {
 		return fmt.Errorf("runs reach beyond the segment")
 	}
-	return ev.run()
+	_, err := ev.run()
+	return err
 }
 
 // requirePending checks that all of want is pending, each once, and can be read.
@@ -164,44 +165,106 @@ func failsAt(t *testing.T, n int, cause error) (tripped bool) {
 }
 
 // badPlace is a disk that makes no file with a certain name.
-type badPlace string
+type badPlace struct {
+	name  string
+	tried *int
+}
 
 // Do implements durable.Observer.
 func (b badPlace) Do(op durable.Op, _ *os.File, path, _ string, run func() error) error {
-	if op == durable.OpCreate && strings.Contains(path, string(b)) {
+	if op == durable.OpCreate && strings.Contains(path, b.name) {
+		*b.tried++
 		return syscall.EIO
 	}
 	return run()
 }
 
 // TestSegmentThatCannotBeMovedHoldsUpNothingElse: the others move, and runs are merged.
+// It stays where it is then, and its messages are found and fire from there.
 func TestSegmentThatCannotBeMovedHoldsUpNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := farOptions()
 		o.mergeAbove, o.MemtableEntries = 3, 20
-		s := mustOpen(t, testutil.FastDir(t), o)
+		o.Keys = func(payload []byte, dst []uint64) []uint64 {
+			return append(dst, hashOf(strings.Fields(string(payload))[0]))
+		}
+		dir := testutil.FastDir(t)
+		s := mustOpen(t, dir, o)
 		q := mustQueue(t, s, "far", 0)
 		near := putFar(t, s, q, 200, 60*time.Hour, 90*time.Hour) // lane 2
 		want := putFar(t, s, q, 1000, 5*day, 50*day)
 		segments := s.lanes[farLane].log.Segments()
 		require.Greater(t, len(segments), 2)
-		stop := durable.Observe(badPlace(filepath.Join(logDir, "16", fmt.Sprintf("%020d", segments[0].Base))))
+		tried := 0
+		place := badPlace{filepath.Join(logDir, "16", fmt.Sprintf("%020d", segments[0].Base)), &tried}
+		stop := durable.Observe(place)
 		defer stop()
-		time.Sleep(15 * time.Hour)
+		time.Sleep(28 * time.Hour)
 		synctest.Wait()
+		require.Equal(t, evacuateTries, tried, "then it is given up")
 		left := s.lanes[farLane].log.Segments()
 		require.Len(t, left, 1)
 		require.Equal(t, segments[0].Base, left[0].Base)
 		require.Equal(t, len(segments)-1, s.cold.files.Usage().Files)
 		require.LessOrEqual(t, len(s.lanes[2].index.Runs()), 3)
 		stop()
-		require.ErrorIs(t, func() error {
-			defer durable.Observe(badPlace(filepath.Join(logDir, "16")))()
-			return s.compactor.run(true)
-		}(), syscall.EIO)
-		require.NoError(t, s.compactor.run(true), "it moves when it can")
-		require.Empty(t, s.lanes[farLane].log.Segments())
-		requirePending(t, s, append(near, want...))
+		all := append(near, want...)
+		for range 3 {
+			require.NoError(t, s.compactor.run(true))
+			require.Len(t, s.lanes[farLane].log.Segments(), 1, "others went before it")
+			requirePending(t, s, all)
+			for i := range all {
+				require.Len(t, lookup(t, s, strings.Fields(all[i].payload)[0]), 1, "message %d", i)
+			}
+			require.NoError(t, s.Close())
+			s = mustOpen(t, dir, o)
+		}
+		time.Sleep(53 * day)
+		synctest.Wait()
+		require.Zero(t, s.Pending())
+		require.Empty(t, s.lanes[farLane].log.Segments(), "it goes when it is dead")
 		require.NoError(t, s.Close())
 	})
+}
+
+// TestWorkThatFailsRestsLongerEachTime, and begins anew when it has succeeded.
+func TestWorkThatFailsRestsLongerEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Store{}
+		c := newCompactor(s)
+		begin, fails := time.Now(), true
+		var at []time.Duration
+		work := func() error {
+			at = append(at, time.Since(begin))
+			if fails {
+				return syscall.EIO
+			}
+			return nil
+		}
+		for range 5 * 60 {
+			_ = c.resting(2, work)
+			require.ErrorIs(t, c.resting(3, func() error { return errStopping }), errStopping, "another lane does not rest")
+			time.Sleep(time.Minute)
+		}
+		m := time.Minute
+		require.Equal(t, []time.Duration{0, m, 3 * m, 7 * m, 15 * m, 31 * m, 63 * m, 123 * m, 183 * m, 243 * m}, at)
+		fails = false
+		time.Sleep(time.Hour)
+		require.NoError(t, c.resting(2, work))
+		fails = true
+		require.Error(t, c.resting(2, work))
+		require.NoError(t, c.resting(2, work), "it rests")
+		time.Sleep(m)
+		require.Error(t, c.resting(2, work))
+		c.throttle.off = true
+		require.Error(t, c.resting(2, work), "who asks for it at once does not wait")
+	})
+}
+
+// TestSegmentsMoveInTheirOrderWhateverTheClockSays: one that was made while the clock
+// was ahead is no younger than those that came after it.
+func TestSegmentsMoveInTheirOrderWhateverTheClockSays(t *testing.T) {
+	info := func(createdMs int64) commitlog.SegmentInfo { return commitlog.SegmentInfo{CreatedMs: createdMs} }
+	require.Equal(t, []int64{1, 4, 4, 5}, createdBy([]commitlog.SegmentInfo{info(1), info(9), info(4), info(5)}))
+	require.Empty(t, createdBy(nil))
 }

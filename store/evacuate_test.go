@@ -55,6 +55,9 @@ func putFar(t testing.TB, s *Store, q *Queue, n int, from, to time.Duration) []f
 		fire := s.NowMs() + from.Milliseconds() + r.Int64N((to-from).Milliseconds()+1)
 		out[i] = far{fire, fmt.Sprintf("%d@%d %s", i, fire, strings.Repeat(`{"item":"x","n":`+strconv.Itoa(i)+`}`, 1+i%60))}
 		m := Message{Queue: q, FireMs: fire, Tag: 7, Key: uint32(i), Payload: []byte(out[i].payload)}
+		if s.opts.Keys != nil {
+			m.Keys = s.opts.Keys(m.Payload, nil)
+		}
 		require.NoError(t, s.PutAsync(&m, c, 0))
 	}
 	c.wait(t, n)

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/duelog/duelog/delayindex"
@@ -16,13 +17,33 @@ const mergeWidth = 16
 // with their segments.
 func (c *compactor) mergeAll() error {
 	var errs []error
-	for _, l := range c.s.lanes {
-		if l.id == farLane {
-			continue
-		}
-		errs = append(errs, c.mergeLane(l.id, l.index))
+	for id, index := range c.s.mergeable() {
+		errs = append(errs, c.resting(id, func() error { return c.mergeLane(id, index) }))
 	}
-	return errors.Join(append(errs, c.mergeLane(coldLane, c.s.cold.index))...)
+	return errors.Join(errs...)
+}
+
+// mergeable yields the lanes of which runs are merged, with their delay indexes.
+func (s *Store) mergeable() iter.Seq2[uint8, *delayindex.Index] {
+	return func(yield func(uint8, *delayindex.Index) bool) {
+		for _, l := range s.lanes {
+			if l.id != farLane && !yield(l.id, l.index) {
+				return
+			}
+		}
+		yield(coldLane, s.cold.index)
+	}
+}
+
+// crowded reports whether a lane has so many runs that merging waits for nothing but
+// space any more: a backlog may last, and descriptors end.
+func (s *Store) crowded() bool {
+	for _, index := range s.mergeable() {
+		if len(index.Runs()) > 2*s.opts.mergeAbove {
+			return true
+		}
+	}
+	return false
 }
 
 // mergeableTo is the lane offset up to which runs may be merged. In the cold lane

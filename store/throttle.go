@@ -16,8 +16,9 @@ const (
 )
 
 // throttle keeps work in the background from what matters: it is bounded in bytes
-// per second, and waits while firing is behind, messages are refused because an index
-// is not written as fast as it fills, or the disk is full.
+// per second, and waits while the disk is full and, unless runs have to be merged (see
+// crowded), while firing is behind or messages are refused because an index is not
+// written as fast as it fills.
 type throttle struct {
 	s    *Store
 	debt int64 // bytes since the last pause
@@ -36,7 +37,7 @@ func (t *throttle) spend(n int64) error {
 	if err := t.sleep(d); err != nil {
 		return err
 	}
-	for t.s.behind() {
+	for t.s.diskFull.Load() || t.s.behind() && !t.s.crowded() {
 		if err := t.sleep(throttlePoll); err != nil {
 			return err
 		}
@@ -51,7 +52,7 @@ func (s *Store) behind() bool {
 			return true
 		}
 	}
-	return s.overdue.Load() > 0 || s.diskFull.Load()
+	return s.overdue.Load() > 0
 }
 
 func (t *throttle) sleep(d time.Duration) error {

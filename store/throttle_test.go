@@ -6,10 +6,17 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/internal/testutil"
 )
 
 func newThrottle() *throttle {
-	return &throttle{s: &Store{stop: make(chan struct{}), busy: newBusy(), opts: Options{EvacuateRate: 1 << 20}}}
+	s := &Store{stop: make(chan struct{}), busy: newBusy(), opts: Options{EvacuateRate: 1 << 20}, cold: &coldStore{index: &delayindex.Index{}}}
+	for i := range s.lanes {
+		s.lanes[i] = &lane{id: uint8(i), index: &delayindex.Index{}}
+	}
+	return &throttle{s: s}
 }
 
 func TestThrottleKeepsItsRate(t *testing.T) {
@@ -50,4 +57,35 @@ func TestThrottleGivesWayToWhatMatters(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestThrottleWaitsForSpaceAloneWhenThereAreTooManyRuns: a backlog may last.
+func TestThrottleWaitsForSpaceAloneWhenThereAreTooManyRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := farOptions()
+		o.mergeAbove, o.MemtableEntries, o.EvacuateAfter, o.keeperTick = 2, 10, -1, 1000*time.Hour
+		s := mustOpen(t, testutil.FastDir(t), o)
+		q := mustQueue(t, s, "far", 0)
+		th := &throttle{s: s}
+		s.overdue.Store(1) // nothing fires, so it stays
+		for len(s.lanes[2].index.Runs()) <= 4 {
+			require.False(t, s.crowded())
+			require.True(t, s.behind())
+			putFar(t, s, q, 20, 60*time.Hour, 90*time.Hour)
+			synctest.Wait()
+			require.NoError(t, s.saveAll())
+		}
+		require.True(t, s.crowded())
+		require.NoError(t, th.spend(throttleStep), "it does not wait")
+		s.diskFull.Store(true)
+		done := make(chan error, 1)
+		go func() { done <- th.spend(throttleStep) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Empty(t, done)
+		s.diskFull.Store(false)
+		require.NoError(t, <-done)
+		s.overdue.Store(0)
+		require.NoError(t, s.Close())
+	})
 }
