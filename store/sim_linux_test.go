@@ -323,14 +323,17 @@ func (m *sim) flushIndex() {
 }
 
 func (m *sim) deleteTopic(topic string) {
-	err := m.s.DeleteTopic(topic)
+	s := m.s
+	err := s.DeleteTopic(topic)
+	if err != nil {
+		m.mustBeCut(err)
+	}
 	for k, q := range m.queues {
 		switch {
 		case k.topic != topic:
-		case err != nil:
-			m.mustBeCut(err)
+		case err != nil && s.LookupQueue(topic, k.num) != nil:
 			q.doubt = true
-		default:
+		default: // with an error it is gone but for its files
 			m.forget(q)
 		}
 	}
