@@ -61,6 +61,8 @@ type check struct {
 	voidSlots map[uint32][]slotRange // the same: slots that are empty
 	// journalLost says that batches behind the replay point cannot be read.
 	journalLost bool
+	// journalTorn says that the journal ends with a batch that is not whole.
+	journalTorn bool
 	// allSlotsBad says that no file of a queue could be read.
 	allSlotsBad bool
 	lanes       map[uint8]bool // to look at: those on disk, in the MANIFEST, and referred to

@@ -53,8 +53,8 @@ func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) er
 	if !registered && !c.salvage && !c.adoptable(f) {
 		return nil
 	}
-	at := f.base
-	_, err := commitlog.ScanFile(f.path, commitlog.FileScan{
+	at, bad := f.base, int64(-1) // where the last damage ends
+	end, err := commitlog.ScanFile(f.path, commitlog.FileScan{
 		Lane: journalLane, Base: f.base, Known: info.End, Whole: !f.last || info.Sealed, Limit: sealedEnd(info),
 		Visit: func(fr commitlog.Frame) error {
 			c.count(fr.End - at)
@@ -67,6 +67,7 @@ func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) er
 			return errors.Join(err, ctx.Err())
 		},
 		Damaged: func(from, to int64, reason *commitlog.CorruptionError) {
+			bad = to
 			if !c.hasSegment(journalLane, f.base) && !c.salvage {
 				return
 			}
@@ -82,6 +83,7 @@ func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) er
 			})
 		},
 	})
+	c.journalTorn = c.journalTorn || end.Torn > 0 || bad == end.Pos // behind which nothing was recognised
 	return c.readError(err, journalLane, f.base)
 }
 

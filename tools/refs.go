@@ -33,6 +33,7 @@ const (
 	refQueue    refKind = iota + 1 // a slot in a file
 	refJournal                     // a firing
 	refRecord                      // a record that stands for itself
+	refFired                       // a record that has fired; ms is when it was due
 	refInferred                    // that the message must have fired, into which slot is not known
 )
 

@@ -133,9 +133,12 @@ func (r *repair) run(ctx context.Context) error {
 	r.e.note("%d records copied, %d of them out of damaged frames; %d are pending, %d visible. %d messages are lost, %s of the log cannot be read.",
 		r.kept.Load(), r.salvaged.Load(), r.waiting.Load(), r.visibleCount.Load(), r.lostRecords.Load(), humanText(byteCount(r.lostBytes.Load())))
 	if r.inferred > 0 {
-		r.e.note("%d messages are visible in the copy although nothing that can be read says that they fired: their queues gave slots that nobody else has, before those of messages that were due later", r.inferred)
+		r.e.note("%d messages are visible in the copy although nothing that can be read says that they fired: their queues gave slots that nobody else has, in front of what came later", r.inferred)
 	}
-	if n := r.again.Load(); n > 0 {
+	switch n := r.again.Load(); {
+	case n > 0 && !r.inDoubt():
+		r.e.note("the journal ends with a batch that is not whole, as a kill leaves one that nobody saw; if it is damage, of %d messages that were due some fire a second time when the broker starts", n)
+	case n > 0:
 		r.e.note("of %d messages that were due nobody knows whether they fired: they fire when the broker starts, some perhaps a second time", n)
 	}
 	if r.damagedRecalls > 0 {
@@ -166,7 +169,7 @@ func (r *repair) startAnew() error {
 			return fmt.Errorf("begin the copy anew: %w", err)
 		}
 	}
-	r.inferred, r.journalLost = 0, false
+	r.inferred, r.journalLost, r.journalTorn = 0, false, false
 	r.made, r.minFireMs, r.recalled, r.findings = store.Manifest{}, 0, nil, nil
 	for _, n := range []*atomic.Int64{&r.read, &r.kept, &r.salvaged, &r.lostRecords, &r.lostBytes, &r.waiting, &r.again, &r.visibleCount} {
 		n.Store(0)

@@ -65,7 +65,7 @@ func (r *repair) findQueues(ctx context.Context) error {
 		known[q.ID] = true
 	}
 	var m message.Message
-	err := r.eachRecord(ctx, func(it *commitlog.Item, payload []byte) error {
+	err := r.eachRecord(ctx, func(it *commitlog.Item, _ int64, payload []byte) error {
 		if known[it.Queue] || it.Queue == math.MaxUint32 || message.Decode(payload, &m) != nil {
 			return nil
 		}
@@ -82,13 +82,15 @@ func (r *repair) findQueues(ctx context.Context) error {
 	return nil
 }
 
-// eachRecord visits the records in all intact frames and blocks of all lanes.
-func (r *repair) eachRecord(ctx context.Context, visit func(*commitlog.Item, []byte) error) error {
+// eachRecord visits the records in all intact frames and blocks of all lanes: with the time
+// at which the frame was written, which those in blocks do not have.
+func (r *repair) eachRecord(ctx context.Context, visit func(it *commitlog.Item, storeMs int64, payload []byte) error) error {
 	lanes, err := listLanes(r.dir, r.m)
 	if err != nil {
 		return err
 	}
-	if err := r.eachCold(ctx, visit); err != nil {
+	inBlock := func(it *commitlog.Item, payload []byte) error { return visit(it, 0, payload) }
+	if err := r.eachCold(ctx, inBlock); err != nil {
 		return err
 	}
 	var buf commitlog.ScanBuffer
@@ -102,7 +104,7 @@ func (r *repair) eachRecord(ctx context.Context, visit func(*commitlog.Item, []b
 				Lane: lane, Base: f.base, Whole: !f.last, Buffer: &buf,
 				Visit: func(fr commitlog.Frame) error {
 					for it, payload := range fr.Items() {
-						if err := visit(&it, payload); err != nil {
+						if err := visit(&it, fr.StoreMs, payload); err != nil {
 							return err
 						}
 					}

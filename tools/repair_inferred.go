@@ -19,9 +19,9 @@ import (
 // have fired, whatever was due between them has fired too, into the slots between theirs. If
 // there are fewer such slots than messages this cannot be so for all of them (one was stored
 // so late that its time had passed, or the clock was set back), and it is said of none.
-// Behind the last message that is known to have fired there is no such limit: there it is
-// said only if there are exactly as many slots, given before that of an ordinary message or
-// vouched for by the queue, as messages that are due.
+// Behind the last message that is known to have fired there is no such limit but the time of
+// an ordinary message, which has its slot in its record: what was due by then is said to have
+// fired if there are exactly as many slots in front of it.
 //
 // What has fired by this gets these slots. Of the rest nobody knows, so it fires again, which
 // is said: better twice than never.
@@ -67,32 +67,24 @@ func (r *repair) eachRef(visit func(ref) error) (err error) {
 	return err
 }
 
-// unknownMs is the fire time in a known slot that nobody can tell.
-const unknownMs = -1
-
-// evidence sorts what is known to have a slot, with its fire time, and what is due without
-// having one.
+// evidence sorts what is known to have a slot, and what is due without having one.
 func (r *repair) evidence(ctx context.Context, known, due *refSorter) error {
-	err := r.eachRef(func(x ref) error {
-		x.ms = unknownMs
-		return known.add(x)
-	})
-	if err != nil {
+	if err := r.eachRef(known.add); err != nil {
 		return err
 	}
 	nowMs := r.e.now().UnixMilli()
 	walk := refWalk{of: r.refs}
-	return r.eachRecord(ctx, func(it *commitlog.Item, _ []byte) error {
+	return r.eachRecord(ctx, func(it *commitlog.Item, storeMs int64, _ []byte) error {
 		at, err := walk.at(it)
-		x := ref{loc: it.Loc, ms: it.When, queue: it.Queue, size: uint32(it.Size), tag: it.Tag, kind: refRecord}
+		x := ref{loc: it.Loc, ms: it.When, queue: it.Queue, size: uint32(it.Size), tag: it.Tag}
 		switch {
 		case err != nil:
 			return err
 		case !it.Scheduled():
-			x.slot, x.ms = it.When, unknownMs
+			x.slot, x.ms, x.kind = it.When, storeMs, refRecord
 			return known.add(x)
 		case at != nil:
-			x.slot = at.slot
+			x.slot, x.kind = at.slot, refFired
 			return known.add(x)
 		case it.When <= nowMs && r.fate(it, nil) == fatePending:
 			x.kind = refInferred
@@ -140,7 +132,6 @@ func (r *repair) bySlots(ctx context.Context, known, due, found *refSorter) erro
 				return err
 			}
 		}
-		s.pass(q.Next)
 		if err := s.last(); err != nil {
 			return err
 		}
@@ -158,27 +149,32 @@ type slotEvidence struct {
 	next  int64 // behind the last slot that is known
 	holes int64 // slots before it that nobody has, since the last firing that is known
 	any   bool  // a firing is known
+
+	// The last ordinary message since then: when it was stored, and the holes before it.
+	ordinaryMs, beforeOrdinary int64
 }
 
 // take takes the next slot, for which there may be several refs.
 func (s *slotEvidence) take(slots *refStream) error {
-	slot, fired := slots.head.slot, ref{ms: unknownMs}
+	slot := slots.head.slot
+	s.pass(slot)
+	var fired ref
 	for ; slots.of(s.queue) && slots.head.slot == slot; slots.advance() {
-		if slots.head.ms != unknownMs {
+		switch slots.head.kind {
+		case refFired:
 			fired = slots.head
+		case refRecord:
+			s.ordinaryMs, s.beforeOrdinary = slots.head.ms, s.holes
 		}
 	}
-	s.pass(slot)
 	s.next = max(s.next, slot+1)
-	if fired.ms == unknownMs {
+	if fired.kind != refFired {
 		return nil
 	}
 	fit, _ := s.due(func(x *ref) bool { return byFiring(x, &fired) < 0 })
-	if !s.any {
-		s.r.before[s.queue] = int64(len(fit))
-	}
-	s.any, s.holes = true, 0
-	return s.add(fit)
+	err := s.add(fit)
+	s.any, s.holes, s.ordinaryMs = true, 0, 0
+	return err
 }
 
 // pass counts the slots up to slot that nobody has.
@@ -203,9 +199,13 @@ func (s *slotEvidence) due(before func(*ref) bool) (fit []ref, n int64) {
 	return fit, n
 }
 
-// last ends the queue: behind the last firing only as many as there are holes.
+// last ends the queue.
 func (s *slotEvidence) last() error {
-	fit, n := s.due(func(*ref) bool { return true })
+	if s.ordinaryMs == 0 {
+		return nil // nothing tells how long the queue went on
+	}
+	s.holes = s.beforeOrdinary
+	fit, n := s.due(func(x *ref) bool { return x.ms <= s.ordinaryMs })
 	if n != s.holes {
 		fit = nil
 	}
@@ -214,6 +214,9 @@ func (s *slotEvidence) last() error {
 
 func (s *slotEvidence) add(fit []ref) error {
 	s.r.inferred += int64(len(fit))
+	if !s.any {
+		s.r.before[s.queue] = int64(len(fit))
+	}
 	for _, x := range fit {
 		if err := s.found.add(x); err != nil {
 			return err

@@ -77,7 +77,7 @@ func (l *laneRefs) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, err
 		}
 	case f == fatePending:
 		l.tally.waiting++
-		if r.inDoubt() && it.When <= r.e.now().UnixMilli() {
+		if (r.inDoubt() || r.journalTorn) && it.When <= r.e.now().UnixMilli() {
 			l.tally.again++
 		}
 		if t := &l.tally; t.minFireMs == 0 || it.When < t.minFireMs {
