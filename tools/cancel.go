@@ -34,7 +34,7 @@ several messages wait, because the producer has sent again, takes all of them ba
 The column result says what became of each: "cancelled" means that it never comes, also if
 it was cancelled before by its handle; "delivered" that it has come; "unscheduled" that it
 was sent for at once; "unknown" that the broker has no such message: it was cancelled
-before, never stored, or was kept long enough. The exit code is 1 unless all are cancelled.
+before, never stored, or is past its retention. The exit code is 1 unless all are cancelled.
 
 A broker of Apache RocketMQ does not find messages that wait by their id, so it takes
 handles only, and says "cancelled" whether there is one or not. This verb writes.`,

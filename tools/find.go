@@ -41,8 +41,8 @@ left out if the index leads to a message with this UNIQ_KEY. With --scan,
 or without a key index, all of the log is read, several files at a time. The column
 found_by says which way led to a message: index, scan, location, or recall for one that
 was recalled and of which only that is left. Such a one is found by its UNIQ_KEY or its
-location; by one of its KEYS while the key index leads to where it was, which it does
-not with --scan, nor once the messages around it have moved to a cold file.
+location; by one of its KEYS while the key index leads to where it was: not with --scan,
+and not for long once the messages around it have moved to a cold file.
 
 The key index knows the first 64 words of KEYS, and a topic that was deleted only if
 --topic names it. A message that has moved to a cold file has a new location. It only
