@@ -37,6 +37,10 @@
 //	... unregister ri durably ...
 //	err = x.Drop(ri)                     // unlinked with the last reader
 //
+//	b := x.NewBuilder(start); b.Add(...); ris, err := b.Finish(end) // durable, nobody refers to them
+//	... register ris durably ...
+//	err = x.Insert(b, end)               // readers find all of it at once, without a memtable
+//
 // Open deletes the files that are not registered, which makes every crash between
 // two steps harmless. Memtables are not durable: after Open the owner adds again
 // what the lane holds from IndexedUpTo on.
@@ -47,7 +51,7 @@
 //
 // # Concurrency
 //
-// One writer calls Add and Freeze. One goroutine at a time flushes and installs
+// One writer calls Add, Freeze and Insert. One goroutine at a time flushes and installs
 // (others wait). Merge, Replace and Drop are called by one goroutine, which may be
 // another one. Any number of readers call Find, at any time. Add, Freeze and Find
 // never wait for a flush or a merge. Files are read by pread, never through a mapping.

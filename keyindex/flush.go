@@ -11,12 +11,7 @@ import (
 func (x *Index) Freeze() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return !x.closed && x.freezeActive()
-}
-
-// freezeActive is Freeze under Index.mu, which is held.
-func (x *Index) freezeActive() bool {
-	if x.active.start == x.active.end {
+	if x.closed || x.active.start == x.active.end {
 		return false
 	}
 	x.frozen = append(x.frozen, x.active)

@@ -1,21 +1,29 @@
 package store
 
 import (
+	"errors"
+	"fmt"
+	"syscall"
+
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/keyindex"
 )
 
-// The key index of the cold lane gets the keys of a cold file in one step, with which
-// the file becomes readable and after which the segment that it came from goes, so
-// that there is no moment at which Lookup finds neither (I8). They are collected
-// while the messages move, 16 bytes a key, for all that is done in that step keeps
-// checkpoints and cancellations waiting. After a crash they are read from the cold
-// files behind what is in runs. That, as all ranges of an index, works only if files
-// come in the order of their bases: see compactor.overtaken. The index has a lane
-// without a log for all that it has in common with the others.
-
-// coldKeyBatch is how many records are taken into the key index at once.
-const coldKeyBatch = 1024
+// The key index of the cold lane has no memtables. The keys of what an evacuation moves
+// are collected while it moves and written as runs, one for each Mi keys, before the
+// move is committed: so much is in memory, twice, however many keys a segment has. The edit
+// that registers the cold file registers them, and says that the index reaches up to
+// the file's end.
+//
+// That keeps I8. Before the edit Lookup finds the message in the segment. After it, the
+// runs are shown before the segment goes, and Lookup asks the far lane before the cold
+// one: who no longer finds the message in the segment finds it here. A crash before the edit
+// leaves runs that Open deletes, one after it runs that Open shows. A message that was
+// cancelled while the others moved has its keys too, and State says that it is cancelled.
+//
+// Ranges of an index follow each other, so files come in the order of their bases: see
+// compactor.overtaken. The index has a lane without a log for all that it has in common
+// with the others.
 
 // keyLanes lists the lanes with what may have a key index.
 func (s *Store) keyLanes() []*lane {
@@ -35,7 +43,8 @@ func (l *lane) held() []commitlog.SegmentInfo {
 	return out
 }
 
-// openColdKeys opens the key index and reads the cold files that it does not have.
+// openColdKeys opens the key index, and makes the runs of cold files that have none: a
+// release before this rule wrote them later than the files.
 func (r *recovery) openColdKeys() error {
 	s := r.s
 	files := s.cold.files.Infos()
@@ -48,19 +57,43 @@ func (r *recovery) openColdKeys() error {
 		return err
 	}
 	for _, info := range files {
-		if info.Base >= from {
-			s.addColdKeys(info.Base)
+		if info.Base < from {
+			continue
+		}
+		if err := s.addColdKeys(info.Base); errors.Is(err, syscall.ENOSPC) {
+			s.log.Error("messages are not found by key, and no segment is evacuated, until a start finds more disk space", "cold_file", info.Base, "error", err)
+			s.compactor.stays = true
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("index the keys of cold file %d: %w", info.Base, err)
 		}
 	}
 	return nil
 }
 
-// addColdKeys takes the keys of a cold file into memory. What cannot be read has
-// none; its readers tell of it.
-func (s *Store) addColdKeys(base int64) {
-	l := s.cold.lane
-	var entries []keyindex.Entry
-	var hashes []uint64
+// addColdKeys makes the runs of a cold file. What cannot be read has no keys; its readers
+// tell of it.
+func (s *Store) addColdKeys(base int64) error {
+	k := s.newMovedKeys(base)
+	err := s.readColdKeys(k, base)
+	if err == nil {
+		err = k.finish(base + s.cold.lane.segmentSize)
+	}
+	var e edit
+	k.register(&e)
+	if err == nil {
+		err = s.catalog.commit(e)
+	}
+	if err == nil {
+		err = s.showKeys(k)
+	}
+	if err != nil {
+		return errors.Join(err, s.discardKeys(k))
+	}
+	return nil
+}
+
+func (s *Store) readColdKeys(k *movedKeys, base int64) error {
 	for it, err := range s.cold.files.Records(base) {
 		if err != nil {
 			continue
@@ -69,44 +102,86 @@ func (s *Store) addColdKeys(base int64) {
 		if err != nil {
 			continue
 		}
-		hashes = s.opts.Keys(payload, hashes[:0])
-		if entries = appendKeys(entries, it.Loc, hashes); len(entries) >= coldKeyBatch {
-			l.keys.Add(entries, it.Loc.Offset()+int64(it.Size))
-			entries = entries[:0]
+		if _, err := k.add(it.Loc, payload); err != nil {
+			return err
 		}
 	}
-	l.keys.Add(entries, base+l.segmentSize)
+	return nil
 }
 
-// movedKeys are the keys of what an evacuation moves. The zero value takes none.
+// movedKeys are the keys of a cold file that is being made. A nil one takes none.
 type movedKeys struct {
 	hash    func(payload []byte, dst []uint64) []uint64
-	batch   *keyindex.Batch
+	b       *keyindex.Builder
+	runs    []keyindex.RunInfo
+	end     int64            // of the file's range of offsets
 	hashes  []uint64         // scratch
 	entries []keyindex.Entry // scratch
 }
 
-func (s *Store) newMovedKeys() movedKeys {
+// newMovedKeys returns nil without a key index.
+func (s *Store) newMovedKeys(base int64) *movedKeys {
 	if s.cold.lane.keys == nil {
-		return movedKeys{}
+		return nil
 	}
-	return movedKeys{hash: s.opts.Keys, batch: keyindex.NewBatch()}
+	return &movedKeys{hash: s.opts.Keys, b: s.cold.lane.keys.NewBuilder(base)}
 }
 
-func (k *movedKeys) add(loc commitlog.Loc, payload []byte) {
-	if k.batch == nil {
-		return
+// add takes the keys of a message and returns how many bytes they are.
+func (k *movedKeys) add(loc commitlog.Loc, payload []byte) (n int64, err error) {
+	if k == nil {
+		return 0, nil
 	}
 	k.hashes = k.hash(payload, k.hashes[:0])
 	k.entries = appendKeys(k.entries[:0], loc, k.hashes)
-	k.batch.Add(k.entries)
+	if err := k.b.Add(k.entries, loc.Offset()); err != nil {
+		return 0, fmt.Errorf("write keys of moved messages: %w", err)
+	}
+	return int64(len(k.entries)) * keyindex.EntrySize, nil
 }
 
-// showKeys makes the keys of a new cold file known, and has the keeper write them as
-// a run, so that the next start need not read the file again.
-func (s *Store) showKeys(k *movedKeys, base int64) {
-	if l := s.cold.lane; k.batch != nil {
-		l.keys.AddBatch(k.batch, base+l.segmentSize)
-		s.kickKeeper()
+// finish makes all of it durable.
+func (k *movedKeys) finish(end int64) (err error) {
+	if k == nil {
+		return nil
 	}
+	k.end = end
+	if k.runs, err = k.b.Finish(end); err != nil {
+		return fmt.Errorf("write keys of moved messages: %w", err)
+	}
+	return nil
+}
+
+func (k *movedKeys) register(e *edit) {
+	if k == nil {
+		return
+	}
+	for _, ri := range k.runs {
+		e.keyRun(coldLane, ri)
+	}
+	e.keysUpTo(coldLane, k.end)
+}
+
+// showKeys shows what is registered.
+func (s *Store) showKeys(k *movedKeys) error {
+	if k == nil {
+		return nil
+	}
+	for _, ri := range k.runs {
+		s.written[BytesKeys].Add(ri.Bytes())
+	}
+	s.kickKeys()
+	return keysError(s.cold.lane, s.cold.lane.keys.Insert(k.b, k.end))
+}
+
+// discardKeys gives the runs up, unless it was the MANIFEST that failed: then nobody knows
+// whether it has them.
+func (s *Store) discardKeys(k *movedKeys) error {
+	switch {
+	case k == nil:
+		return nil
+	case s.Err() != nil:
+		return k.b.Close()
+	}
+	return k.b.Discard()
 }

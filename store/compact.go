@@ -43,6 +43,7 @@ type compactor struct {
 	skip     map[int64]bool  // segments, by base, that are not evacuated before the next start
 	tries    map[int64]int   // that a segment failed
 	rests    map[uint8]*rest // after an error, by lane
+	stays    bool            // nothing is evacuated before the next start
 }
 
 func newCompactor(s *Store) *compactor {
@@ -78,7 +79,7 @@ func (c *compactor) run(atOnce bool) error {
 // may be another one: ties in fire time then stay in the order of arrival. One that
 // cannot be moved is tried again, but does not hold up the others for long.
 func (c *compactor) evacuateNext() (more bool, err error) {
-	if c.s.opts.EvacuateAfter < 0 {
+	if c.s.opts.EvacuateAfter < 0 || c.stays {
 		return false, nil
 	}
 	l := c.s.lanes[farLane]

@@ -15,11 +15,11 @@ import (
 //  1. The segment is read once from front to back: its checksums are verified, it
 //     shows whether anything fires before cutMs, and it is in the page cache then.
 //  2. Its runs are merged; what moves is read in fire order, written to the cold
-//     file, and its entry, with the new location, to a run of the cold lane. Both
-//     files are durable and nobody refers to them.
+//     file, its entry, with the new location, to a run of the cold lane, and its keys to
+//     runs of the key index (coldkeys.go). All are durable and nobody refers to them.
 //  3. The horizon gets a ceiling at cutMs: no entry that moves can reach the near
 //     wheel, and through it the journal, with its old location (I3).
-//  4. One MANIFEST edit registers the cold file and its run and unregisters the
+//  4. One MANIFEST edit registers the cold file and its runs and unregisters the
 //     segment and its runs. If something stays behind (evacuation had fallen back,
 //     or a part of the segment is damaged), the segment stays, cut: its entries from
 //     cutMs on are hidden, now and when its run is rebuilt from the log.
@@ -43,7 +43,7 @@ type evacuation struct {
 	ended   []commitlog.Loc // cancelled messages, which do not move
 	oldAt   []uint32        // offsets in the segment of what moves,
 	newAt   []uint32        // and positions in the cold file
-	keys    movedKeys
+	keys    *movedKeys
 	w       *cold.Writer
 	info    cold.Info
 	files   cold.Loaded
@@ -132,16 +132,19 @@ func (ev *evacuation) write() (err error) {
 		it.Close()
 		return err
 	}
-	ev.keys = ev.s.newMovedKeys()
+	ev.keys = ev.s.newMovedKeys(ev.seg.Base)
 	ev.run16, err = ev.s.cold.index.Rewrite(&movingIterator{Iterator: it, ev: ev}, ev.seg.Base, ev.end, count)
 	if err != nil {
-		return errors.Join(err, ev.w.Abort())
+		return errors.Join(err, ev.s.discardKeys(ev.keys), ev.w.Abort())
 	}
 	if ev.info, err = ev.w.Finish(); err == nil && ev.info.Records > 0 {
 		ev.files, err = ev.s.cold.files.Load(ev.info)
 	}
 	if err != nil {
-		return errors.Join(err, ev.run16.Discard())
+		return errors.Join(err, ev.s.discardKeys(ev.keys), ev.run16.Discard())
+	}
+	if err = ev.keys.finish(ev.end); err != nil {
+		return errors.Join(err, ev.discard())
 	}
 	return nil
 }
@@ -207,8 +210,9 @@ func (m *movingIterator) move(e *delayindex.Entry) error {
 	}
 	off, err := ev.w.Append(&m.rec)
 	moved := commitlog.MakeLoc(coldLane, off)
+	var keyBytes int64
 	if err == nil {
-		ev.keys.add(moved, v.Bytes())
+		keyBytes, err = ev.keys.add(moved, v.Bytes())
 	}
 	v.Release()
 	if err != nil {
@@ -216,13 +220,13 @@ func (m *movingIterator) move(e *delayindex.Entry) error {
 	}
 	ev.noteMoved(commitlog.Loc(e.Loc), off)
 	e.Loc = uint64(moved)
-	return ev.throttle.spend(commitlog.RecordHeaderSize + int64(e.Size))
+	return ev.throttle.spend(commitlog.RecordHeaderSize + int64(e.Size) + keyBytes)
 }
 
 // discard lets go of what was written. The files stay until the next attempt
 // writes over them, or Open deletes them.
 func (ev *evacuation) discard() error {
-	err := ev.run16.Discard()
+	err := errors.Join(ev.run16.Discard(), ev.s.discardKeys(ev.keys))
 	if ev.info.Records > 0 {
 		err = errors.Join(err, ev.files.Discard())
 	}

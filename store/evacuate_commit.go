@@ -92,6 +92,7 @@ func (ev *evacuation) edit() edit {
 	if ev.info.Records > 0 {
 		e.cold(ev.info)
 		e.run(coldLane, ev.run16.Info)
+		ev.keys.register(&e)
 	}
 	for _, ri := range ev.runs {
 		if !ev.stays(&ri) {
@@ -115,7 +116,9 @@ func (ev *evacuation) swap(stay []*delayindex.Replacement, late []movedCancel) e
 	s := ev.s
 	if ev.info.Records > 0 {
 		s.cold.files.Add(ev.files)
-		s.showKeys(&ev.keys, ev.info.Base)
+		if err := s.showKeys(ev.keys); err != nil {
+			return err
+		}
 	}
 	doneFar, doneCold, err := ev.swapIndexes(stay, late)
 	if err != nil {

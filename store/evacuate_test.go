@@ -32,11 +32,17 @@ func farOptions() *Options {
 	return small(Options{clock: newPlainClock(tick), keeperTick: tick, horizon: 3 * tick, CheckpointEvery: tick})
 }
 
-// handOptions are the same for tests that evacuate by hand.
+// handOptions are the same for tests that evacuate by hand, with a key index.
 func handOptions() *Options {
 	o := farOptions()
-	o.EvacuateAfter = -1
+	o.EvacuateAfter, o.Keys = -1, firstWord
 	return o
+}
+
+// firstWord is the key of the messages of putFar: no two have the same.
+func firstWord(payload []byte, dst []uint64) []uint64 {
+	word, _, _ := strings.Cut(string(payload), " ")
+	return append(dst, hashOf(word))
 }
 
 // far is a message that waits for days.
