@@ -98,6 +98,7 @@ func BenchmarkPutSync(b *testing.B) {
 // queues, without reading bodies: what a hot second costs.
 func BenchmarkFire(b *testing.B) {
 	const n = 1 << 20
+	cpu := time.Duration(0)
 	for b.Loop() {
 		b.StopTimer()
 		s := mustOpen(b, b.TempDir(), &Options{})
@@ -113,15 +114,18 @@ func BenchmarkFire(b *testing.B) {
 		}
 		c.Wait()
 		time.Sleep(time.Until(time.UnixMilli(due)))
+		cpu -= processCPU()
 		b.StartTimer()
 		for _, q := range queues {
 			awaitMax(b, q, n/16)
 		}
 		b.StopTimer()
+		cpu += processCPU()
 		require.NoError(b, s.Close())
 		b.StartTimer()
 	}
 	b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "entries/s")
+	b.ReportMetric(float64(cpu.Nanoseconds())/float64(n)/float64(b.N), "cpu-ns/entry")
 }
 
 // BenchmarkReopen opens a store with a million pending messages whose process
