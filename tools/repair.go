@@ -30,8 +30,8 @@ import (
 //     delayindex, run by run: memory is bounded by one memtable per lane.
 //   - A record that was visible gets the slot that it had: an ordinary one says its
 //     slot itself, of a fired one journal or queue say it. So consumer offsets stay
-//     valid. One that fired by the mark, but whose slot cannot be read any more,
-//     takes the damaged slot that is its own by the order of firing. Slots that stay
+//     valid. One that fired, but whose slot cannot be read any more, takes the slot that
+//     is its own by the order of firing. (repair_inferred.go) Slots that stay
 //     empty are void, and readers skip them. (repair_queue.go)
 //   - The key index is left to the first start of the copy, which reads all messages
 //     for it.
@@ -60,17 +60,15 @@ type repair struct {
 	lost   *table
 	lostMu sync.Mutex
 
-	slots    *refSorter // what is visible, by slot; guarded by slotsMu
-	unplaced *refSorter // fired, but nobody knows the slot; guarded by slotsMu
-	slotsMu  sync.Mutex
+	slots   *refSorter // what is visible, by slot; guarded by slotsMu
+	slotsMu sync.Mutex
 
 	made      store.Manifest // of the copy; lanes' parts guarded by madeMu
 	madeMu    sync.Mutex
 	minFireMs int64            // earliest of what is pending; guarded by madeMu
 	recalled  []commitlog.Item // of the lanes, at most a million; guarded by madeMu
 
-	inferred int64            // messages that must have fired, by the slots of their queues
-	before   map[uint32]int64 // of these: those of a queue that fired before all others of it
+	inferred int64 // messages that must have fired, by the slots of their queues
 
 	kept, salvaged, lostRecords, lostBytes, waiting, again, visibleCount atomic.Int64
 }
@@ -156,9 +154,8 @@ func (r *repair) attempt(ctx context.Context) error {
 	if err := r.catalog(ctx); err != nil {
 		return err
 	}
-	r.slots, r.unplaced = newRefSorter(r.out, bySlot), newRefSorter(r.out, byQueueTime)
+	r.slots = newRefSorter(r.out, bySlot)
 	defer r.slots.close()
-	defer r.unplaced.close()
 	return r.copy(ctx)
 }
 
@@ -218,7 +215,7 @@ func (r *repair) copy(ctx context.Context) error {
 		return err
 	}
 	defer func() { r.refs.close() }()
-	if r.inDoubt() {
+	if r.lacksSlots() {
 		if err := r.inferFired(ctx); err != nil {
 			return err
 		}

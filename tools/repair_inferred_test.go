@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/duelog/duelog/commitlog"
+	"github.com/duelog/duelog/consumequeue"
+	"github.com/duelog/duelog/server/message"
 	"github.com/duelog/duelog/store"
 )
 
@@ -28,7 +30,7 @@ type firingStore struct {
 }
 
 func newFiringStore(t *testing.T) *firingStore {
-	w := &firingStore{t: t, dir: filepath.Join(t.TempDir(), "store"), f: newFixture(t, ""), start: testNow.Add(-2 * time.Hour)}
+	w := &firingStore{t: t, dir: filepath.Join(t.TempDir(), "store"), f: newFixture(t, ""), start: testNow.Add(-24 * time.Hour)}
 	w.clock = store.NewManualClock(w.start)
 	o := fixtureOptions()
 	o.Clock = w.clock
@@ -42,9 +44,20 @@ func newFiringStore(t *testing.T) *firingStore {
 // put stores a message that is due at that minute; 0 is now.
 func (w *firingStore) put(key string, minute int) store.Result {
 	w.t.Helper()
-	q, err := w.s.Queue("orders", 0)
+	return w.putInto(0, key, minute)
+}
+
+// putInto does so in a queue of orders.
+func (w *firingStore) putInto(queue int32, key string, minute int) store.Result {
+	w.t.Helper()
+	q, err := w.s.Queue("orders", queue)
 	require.NoError(w.t, err)
 	r := w.f.record(key, true, 0)
+	var msg message.Message
+	require.NoError(w.t, message.Decode(r.Payload, &msg))
+	msg.QueueID = queue
+	r.Payload, err = message.Append(nil, &msg)
+	require.NoError(w.t, err)
 	m := &store.Message{Queue: q, Tag: r.Tag, Key: r.Key, Payload: r.Payload}
 	if minute > 0 {
 		m.FireMs = w.start.Add(time.Duration(minute) * time.Minute).UnixMilli()
@@ -71,15 +84,30 @@ func (w *firingStore) twoBatches(n int) {
 	w.fire(2)
 }
 
-// damaged copies the store as a kill would leave it, with any of its batches damaged.
+// damaged copies the store as a kill would leave it, with any of its batches damaged, and
+// any slots of its queues.
 func (w *firingStore) damaged(rng *rand.Rand, manifestLost bool) string {
+	w.t.Helper()
 	var batches []int
 	for i := range w.batches() {
 		if rng.IntN(3) == 0 {
 			batches = append(batches, i)
 		}
 	}
-	return w.imageWith(batches, manifestLost)
+	dir := w.imageWith(batches, manifestLost)
+	files, err := filepath.Glob(filepath.Join(dir, store.ConsumeQueueDir, "orders", "*", "*"))
+	require.NoError(w.t, err)
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		require.NoError(w.t, err)
+		for range rng.IntN(3) {
+			if len(b) > 0 {
+				b[rng.IntN(min(len(b), 12*consumequeue.EntrySize))] ^= 1
+			}
+		}
+		require.NoError(w.t, os.WriteFile(path, b, 0o644))
+	}
+	return dir
 }
 
 // image copies the store with the batch damaged that is the one numbered, and without its
@@ -199,20 +227,22 @@ func TestRepairLosesNothingThatMayNotHaveFired(t *testing.T) {
 	require.True(t, waitingIn(t, copied)["LATE"])
 }
 
-// Whatever of the journal is damaged: what waited waits, what was visible has its slot or
+// Whatever of journal and queues is damaged: what waited waits, what was visible has its slot or
 // fires again, as many as repair says, and nothing is lost.
-func TestRepairAfterAnyDamageOfTheJournal(t *testing.T) {
+func TestRepairAfterAnyDamageOfJournalAndQueues(t *testing.T) {
 	t.Parallel()
 	inferred := 0
 	for seed := range uint64(24) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		w := newFiringStore(t)
+		w.putInto(0, "FIRST0", 0) // both queues are there
+		w.putInto(1, "FIRST1", 0)
 		minute, n, cancelled := 0, 0, map[string]bool{}
 		for range 4 + rng.IntN(5) {
 			for range rng.IntN(8) {
 				key := fmt.Sprintf("M%d", n)
 				n++
-				r := w.put(key, max(0, minute+rng.IntN(30)-3))
+				r := w.putInto(rng.Int32N(2), key, max(0, minute+rng.IntN(200)-10))
 				if r.FireMs > 0 && rng.IntN(8) == 0 {
 					require.NoError(t, w.s.Cancel(r.Loc))
 					cancelled[key] = true
@@ -221,7 +251,7 @@ func TestRepairAfterAnyDamageOfTheJournal(t *testing.T) {
 			if rng.IntN(6) == 0 {
 				require.NoError(t, w.s.Maintain(t.Context()))
 			}
-			minute += rng.IntN(12)
+			minute += rng.IntN(90)
 			w.fire(minute)
 		}
 		visible := slotsOf(t, w.s)

@@ -1,7 +1,6 @@
 package tools
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -12,10 +11,6 @@ import (
 	"github.com/duelog/duelog/store"
 )
 
-func byQueueTime(a, b *ref) int {
-	return cmp.Or(cmp.Compare(a.queue, b.queue), cmp.Compare(a.ms, b.ms), cmp.Compare(a.loc, b.loc))
-}
-
 // maxHole is the most slots in a row that can be empty; it bounds what a wrong slot
 // number can cost.
 const maxHole = 1 << 26
@@ -23,8 +18,7 @@ const maxHole = 1 << 26
 // queueFlushEvery is how many slots of a queue are in memory at once.
 const queueFlushEvery = 64 << 10
 
-// writeQueues writes the files of all queues, from two sorted streams: the slots
-// that are known, and the messages whose slots are not.
+// writeQueues writes the files of all queues from the slots that are known.
 func (r *repair) writeQueues(ctx context.Context) (err error) {
 	entries, _ := consumequeue.ReadFormat(filepath.Join(r.dir, store.ConsumeQueueDir)) // 0, the default, if it is lost
 	set, err := consumequeue.Open(filepath.Join(r.out, store.ConsumeQueueDir), &consumequeue.Options{FileEntries: int(entries)})
@@ -34,16 +28,14 @@ func (r *repair) writeQueues(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, set.Close()) }()
 	slots, stop := pullRefs(r.slots)
 	defer stop()
-	unplaced, stop2 := pullRefs(r.unplaced)
-	defer stop2()
 	for _, q := range r.m.Queues {
-		w := &queueWriter{r: r, ctx: ctx, q: q, slots: slots, unplaced: unplaced}
+		w := &queueWriter{r: r, ctx: ctx, q: q, slots: slots}
 		if err := w.write(set); err != nil {
 			return err
 		}
 		r.made.Queues = append(r.made.Queues, store.ManifestQueue{ID: q.ID, Topic: q.Topic, Num: q.Num, Min: w.min, Next: w.next})
 	}
-	return errors.Join(slots.err, unplaced.err)
+	return slots.err
 }
 
 // refStream is a sorted stream with one ref of foresight.
@@ -86,10 +78,10 @@ func (p *refStream) of(queue uint32) bool {
 
 // queueWriter writes one queue.
 type queueWriter struct {
-	r               *repair
-	ctx             context.Context
-	q               store.ManifestQueue
-	slots, unplaced *refStream
+	r     *repair
+	ctx   context.Context
+	q     store.ManifestQueue
+	slots *refStream
 
 	cq        *consumequeue.Queue
 	min, next int64
@@ -100,7 +92,7 @@ type queueWriter struct {
 func (w *queueWriter) write(set *consumequeue.Set) (err error) {
 	w.min = w.q.Min
 	if w.slots.of(w.q.ID) && w.q.Next == 0 {
-		w.min = max(w.slots.head.slot-w.r.before[w.q.ID], 0) // the MANIFEST did not say
+		w.min = w.slots.head.slot // the MANIFEST did not say
 	}
 	w.next = w.min
 	if w.cq, err = set.Queue(w.q.Topic, w.q.Num, w.min, w.min); err != nil {
@@ -145,64 +137,14 @@ func (w *queueWriter) lastLoc(slot int64) commitlog.Loc {
 	return commitlog.Loc(e[0].Loc)
 }
 
-// fill brings the queue up to slot, which became visible at ms: with messages that
-// fired and whose slots cannot be read, else with void entries.
-//
-// Slots are given in the order of firing. So k unreadable slots in front of one that
-// became visible at ms belong to the last k messages that fired up to ms and have no
-// slot. Those before them had slots that were trimmed.
+// fill brings the queue up to slot, which became visible at ms, with void entries.
 func (w *queueWriter) fill(slot, ms int64) error {
-	var found []ref
-	if k := w.unreadable(slot); k > 0 {
-		found = w.lastUnplaced(min(k, maxRecent), ms)
-	}
 	for w.next < slot {
-		switch bad := w.r.lostSlot(w.q.ID, w.next); {
-		case bad && len(found) > 0:
-			x := found[0]
-			found = found[1:]
-			if err := w.putAt(x); err != nil {
-				return err
-			}
-		default:
-			if err := w.restore(consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: w.voidMs(ms)}); err != nil {
-				return err
-			}
+		if err := w.restore(consumequeue.Entry{Flags: consumequeue.FlagVoid, DeliverMs: w.voidMs(ms)}); err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// unreadable counts the slots up to slot that were damaged in the original.
-func (w *queueWriter) unreadable(slot int64) (n int64) {
-	for s := w.next; s < slot; s++ {
-		if w.r.lostSlot(w.q.ID, s) {
-			n++
-		}
-	}
-	return n
-}
-
-// lostSlot tells whether nothing says what a slot had that was given: it was damaged in its
-// file, or neither file nor journal can be read.
-func (r *repair) lostSlot(queue uint32, slot int64) bool {
-	return r.badSlot(queue, slot) || r.inDoubt() && r.voids(queue, slot, slot+1) == 0
-}
-
-// maxRecent bounds the messages that are placed at once, and so memory.
-const maxRecent = 4 << 20
-
-// lastUnplaced takes the messages without a slot that fired up to ms, and returns
-// the last n of them.
-func (w *queueWriter) lastUnplaced(n, ms int64) []ref {
-	var recent []ref
-	for w.unplaced.of(w.q.ID) && w.unplaced.head.ms <= ms {
-		if recent = append(recent, w.unplaced.head); int64(len(recent)) >= 2*n {
-			recent = append(recent[:0], recent[int64(len(recent))-n:]...)
-		}
-		w.unplaced.advance()
-	}
-	return recent[max(int64(len(recent))-n, 0):]
 }
 
 // voidMs is the time of an empty slot: that of its neighbour.

@@ -10,7 +10,7 @@ type fate int
 const (
 	fateDead     fate = iota // nobody will see it
 	fateVisible              // it has a slot
-	fateFired                // it fired, nobody knows into which slot
+	fateFired                // it fired, and its slot was trimmed
 	fateRecalled             // it was cancelled: it must never be seen
 	fatePending
 )
@@ -19,8 +19,6 @@ const (
 func (r *repair) fate(it *commitlog.Item, at *ref) fate {
 	e := itemEntry(it)
 	switch {
-	case it.Scheduled() && at != nil && at.kind == refInferred:
-		return fateFired
 	case !it.Scheduled(), at != nil:
 		return fateVisible
 	case r.m.Moved(it.When, it.Loc):
@@ -68,9 +66,6 @@ func (l *laneRefs) takeIn(it *commitlog.Item, storeMs int64, at *ref) (fate, err
 	case f == fateVisible:
 		x.slot, x.ms, x.kind = it.When, storeMs, refRecord
 		return f, r.addSlot(x)
-	case f == fateFired:
-		x.ms, x.kind = it.When, refJournal
-		return f, r.addUnplaced(x)
 	case f == fateRecalled:
 		if !isCold(l.lane) {
 			l.tally.recalled = append(l.tally.recalled, *it)
@@ -91,10 +86,4 @@ func (r *repair) addSlot(x ref) error {
 	r.slotsMu.Lock()
 	defer r.slotsMu.Unlock()
 	return r.slots.add(x)
-}
-
-func (r *repair) addUnplaced(x ref) error {
-	r.slotsMu.Lock()
-	defer r.slotsMu.Unlock()
-	return r.unplaced.add(x)
 }

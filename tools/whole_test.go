@@ -135,12 +135,19 @@ func slotsOf(t *testing.T, s *store.Store) map[string]int64 {
 	return slots
 }
 
-// deliveriesOf reads a queue: what is visible, by its key.
+// deliveriesOf reads the queues of orders: what is visible, by its key.
 func deliveriesOf(t *testing.T, s *store.Store) map[string]store.Delivery {
 	t.Helper()
-	q := s.LookupQueue("orders", 0)
-	require.NotNil(t, q)
 	visible := map[string]store.Delivery{}
+	for num := int32(0); s.LookupQueue("orders", num) != nil; num++ {
+		readDeliveries(t, s, s.LookupQueue("orders", num), visible)
+	}
+	return visible
+}
+
+// readDeliveries adds what is visible in a queue.
+func readDeliveries(t *testing.T, s *store.Store, q *store.Queue, visible map[string]store.Delivery) {
+	t.Helper()
 	var got [64]store.Delivery
 	for slot := q.Min(); slot < q.Max(); {
 		n, err := q.Read(slot, got[:])
@@ -160,7 +167,6 @@ func deliveriesOf(t *testing.T, s *store.Store) map[string]store.Delivery {
 		}
 		slot = got[n-1].Slot + 1
 	}
-	return visible
 }
 
 // writeTables writes the broker's tables, each with the content before.
