@@ -19,8 +19,8 @@ func (m *sim) cancel(from, n int, any bool) {
 			return
 		case g.doubt || g.orphan || g.q.doubt || g.goneMs > 0 && !g.seen:
 			continue
-		case !any && (g.seen || g.cancelled), (g.seen || g.cancelled) && g.aliveMs(&m.opts) <= m.maxMs:
-			continue
+		case !any && (g.seen || g.cancelled), (g.seen || g.cancelled || g.cancelDoubt) && g.aliveMs(&m.opts) <= m.maxMs:
+			continue // past its retention: no answer has a meaning
 		}
 		n--
 		m.cancelled(g, m.s.Cancel(m.locate(g)))
