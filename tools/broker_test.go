@@ -131,6 +131,8 @@ func TestMistakesInOnlineVerbsAreFoundBeforeAnybodyIsAsked(t *testing.T) {
 		{"cancel", "ID"},
 		{"cancel", "ID", "--topic", "t", "--timeout", "0"},
 		{"recall", "--topic", "other", "djEgVDIgYnJva2VyLWEgMTc5NTQwNjUxNTAwMSBSMQ=="},
+		{"cancel", "an id", "--topic", "t"},
+		{"reschedule", "", "--topic", "t", "--in", "1h"},
 		{"reschedule", "ID", "--topic", "t"},
 		{"reschedule", "ID", "--in", "1h"},
 		{"reschedule", "ID", "--topic", "t", "--in", "-1h"},

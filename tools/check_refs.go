@@ -71,7 +71,7 @@ func (c *check) journalFile(ctx context.Context, s *refSorter, f segmentFile) er
 			if !c.hasSegment(journalLane, f.base) && !c.salvage {
 				return
 			}
-			lost := "which messages fired in it: they fire again, into other slots"
+			lost := "which messages fired in it: they fire again, into other slots, if the broker is started on it"
 			if to <= c.m.ReplayJournal {
 				lost = "nothing: the queues have what it said"
 			} else {

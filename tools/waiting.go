@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/duelog/duelog/server/client"
@@ -23,6 +24,8 @@ func parseNamed(s, topic string) (named, error) {
 	switch {
 	case !ok && topic == "":
 		return named{}, hint(usagef("%q is no recall handle, and for an id --topic is missing", s), "name the topic with --topic; duelogctl pending --list shows what waits")
+	case !ok && (s == "" || strings.Contains(s, " ")):
+		return named{}, usagef("%q cannot be recalled: in a recall handle an id is not empty and has no space", s)
 	case !ok:
 		return named{topic: topic, id: s}, nil
 	case topic != "" && topic != h.Topic:
