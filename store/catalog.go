@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"syscall"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/cold"
@@ -247,6 +246,7 @@ type catalog struct {
 	// broken is told, once or more, when an append failed in a way that leaves open
 	// what a restart will find: nothing can be committed before that any more.
 	broken func(error)
+	log    *slog.Logger
 }
 
 // openCatalog opens the MANIFEST of the store in dir. One that is missing where
@@ -272,7 +272,7 @@ func openCatalog(dir string, log *slog.Logger) (*catalog, error) {
 			return nil, fmt.Errorf("open %s: record %d: %w", path, i, err)
 		}
 	}
-	return &catalog{m: m, state: st, limit: manifestLimit, broken: func(error) {}}, nil
+	return &catalog{m: m, state: st, limit: manifestLimit, broken: func(error) {}, log: log}, nil
 }
 
 // commit makes e durable and applies it, all or nothing.
@@ -288,13 +288,22 @@ func (c *catalog) commit(e edit) error {
 	if c.m.size() < max(c.limit, 2*c.whole) {
 		return nil
 	}
-	if err := c.m.rewrite(c.state.snapshot()); err != nil {
-		if err = c.failed(fmt.Errorf("rewrite manifest: %w", err)); !errors.Is(err, syscall.ENOSPC) {
-			return err
-		}
-		return nil
-	}
+	return c.rewrite()
+}
+
+// rewrite makes the MANIFEST short again. The last edit is in the old content and in the
+// new: that this fails is no error of the edit, unless nobody knows which of the two is
+// there. It is tried again when the MANIFEST is twice as long.
+func (c *catalog) rewrite() error {
+	err := c.m.rewrite(c.state.snapshot())
 	c.whole = c.m.size()
+	switch {
+	case err == nil:
+		return nil
+	case c.m.failed != nil:
+		return c.failed(fmt.Errorf("rewrite manifest: %w", err))
+	}
+	c.log.Error("MANIFEST is not rewritten; it grows, nothing else suffers", "error", err, "bytes", c.whole)
 	return nil
 }
 

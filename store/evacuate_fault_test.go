@@ -284,3 +284,30 @@ func TestSegmentsMoveInTheirOrderWhateverTheClockSays(t *testing.T) {
 	require.Equal(t, []int64{1, 4, 4, 5}, createdBy([]commitlog.SegmentInfo{info(1), info(9), info(4), info(5)}))
 	require.Empty(t, createdBy(nil))
 }
+
+// TestMoveIsTrueThoughTheManifestCannotBeRewritten: the edit was durable before that was
+// tried, and the store must not go on as if it were not.
+func TestMoveIsTrueThoughTheManifestCannotBeRewritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := handOptions()
+		o.manifestLimit = 1
+		s, _, want := ripen(t, testutil.FastDir(t), o, 900, 5*day, 50*day)
+		s.catalog.view(func(*catalogState) { s.catalog.whole = 0 }) // the next edit is one too many
+		tried := 0
+		func() {
+			defer durable.Observe(badPlace{manifestName + ".tmp", &tried})()
+			for range 2 {
+				require.NoError(t, evacuateOne(s))
+				requirePending(t, s, want)
+			}
+		}()
+		require.Equal(t, 1, tried, "again when the MANIFEST is twice as long")
+		require.Equal(t, 2, s.cold.files.Usage().Files)
+		require.NoError(t, s.Err())
+		dir := s.dir
+		require.NoError(t, s.Close())
+		s = mustOpen(t, dir, o)
+		requirePending(t, s, want)
+		require.NoError(t, s.Close())
+	})
+}
