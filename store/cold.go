@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/cold"
@@ -24,6 +25,10 @@ type coldStore struct {
 	files *cold.Set
 	index *delayindex.Index
 	lane  *lane // for the key index
+
+	// moving is the base of the segment of which a move is registered, but not shown; -1
+	// at other times.
+	moving atomic.Int64
 }
 
 func (c *coldStore) close() error {
@@ -102,6 +107,7 @@ func (s *Store) retainCold(now int64) error {
 func (r *recovery) openCold() error {
 	s := r.s
 	s.cold = &coldStore{lane: &lane{s: s, id: coldLane, segmentSize: s.opts.DelaySegmentSize}}
+	s.cold.moving.Store(-1)
 	var err error
 	lane := strconv.Itoa(coldLane)
 	s.cold.files, err = cold.Open(filepath.Join(s.dir, logDir, lane), r.st.coldFiles(), cold.Options{

@@ -27,7 +27,7 @@ func (ev *evacuation) commit() (moved bool, err error) {
 	}
 	late := ev.lateCancels()
 	if err = s.writeMoved(late, cancelled); err == nil {
-		err = s.catalog.commit(ev.edit())
+		err = ev.register()
 	}
 	if err != nil {
 		return false, errors.Join(err, ev.revokeMoved(late), discardAll(stay))
@@ -86,6 +86,14 @@ func discardAll(ws []*delayindex.Replacement) error {
 // stays reports whether a run has entries that do not move.
 func (ev *evacuation) stays(ri *delayindex.RunInfo) bool { return !ev.whole && ri.MinFireMs < ev.cutMs }
 
+// register makes the move durable. Who asks for a message by its key finds it all the
+// time: in its old place until swap has shown the new one, though the cut that
+// hides the old one is known a moment before.
+func (ev *evacuation) register() error {
+	ev.s.cold.moving.Store(ev.seg.Base) // without a cut it means nothing
+	return ev.s.catalog.commit(ev.edit())
+}
+
 // edit is the whole move.
 func (ev *evacuation) edit() edit {
 	var e edit
@@ -120,6 +128,7 @@ func (ev *evacuation) swap(stay []*delayindex.Replacement, late []movedCancel) e
 			return err
 		}
 	}
+	s.cold.moving.Store(-1)
 	doneFar, doneCold, err := ev.swapIndexes(stay, late)
 	if err != nil {
 		return err

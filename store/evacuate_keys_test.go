@@ -92,3 +92,35 @@ func requireMoved(t *testing.T, s *Store, n int) {
 		}
 	}
 }
+
+// TestMessageIsFoundByKeyWhileItsMoveIsBeingShown: between the edit and the exchange of the
+// indexes, of a segment of which a part stays, in the old place.
+func TestMessageIsFoundByKeyWhileItsMoveIsBeingShown(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s, q, want := ripen(t, testutil.FastDir(t), handOptions(), 1000, 5*day, 40*day)
+			if late {
+				time.Sleep(10 * day) // a part of the segment has fired
+				synctest.Wait()
+				require.NotZero(t, q.Max())
+			}
+			want = want[q.Max():]
+			l := s.lanes[farLane]
+			ev, ok := s.compactor.begin(l, l.log.Segments()[0])
+			require.True(t, ok)
+			require.NoError(t, ev.survey())
+			require.Equal(t, !late, ev.whole)
+			require.NoError(t, ev.write())
+			require.True(t, s.holdHorizon(ev.cutMs))
+			stay, err := ev.cutRuns()
+			require.NoError(t, err)
+			requirePending(t, s, want)
+			require.NoError(t, ev.register())
+			requirePending(t, s, want)
+			require.NoError(t, ev.swap(stay, nil))
+			s.freeHorizon()
+			requirePending(t, s, want)
+			require.NoError(t, s.Close())
+		})
+	}
+}

@@ -335,17 +335,18 @@ func (s *Store) recordHeader(loc commitlog.Loc) (commitlog.Item, error) {
 }
 
 // movedAway reports whether a message of the far lane lives in a cold file, although
-// its segment is still there, cut. Its old location must not be cancelled.
+// its segment is still there, cut. Its old location must not be cancelled. While the
+// cut is registered, but the new location not shown yet, the old one is asked.
 func (s *Store) movedAway(loc commitlog.Loc, fireMs int64) bool {
 	if loc.Lane() != farLane {
 		return false
 	}
-	moved := false
+	base, moved := s.lanes[farLane].segmentBase(loc.Offset()), false
 	s.catalog.view(func(st *catalogState) {
-		cut, ok := st.cuts[s.lanes[farLane].segmentBase(loc.Offset())]
+		cut, ok := st.cuts[base]
 		moved = ok && fireMs >= cut.ms
 	})
-	return moved
+	return moved && s.cold.moving.Load() != base // in this order: see evacuation.register
 }
 
 // notFound says of a range outside of the log what its reader wants to know.
