@@ -154,12 +154,15 @@ func createdBy(segments []commitlog.SegmentInfo) []int64 {
 }
 
 // overtaken reports whether a segment was given up and a younger one has moved. It stays
-// where it is as long as it lives: the key index of the cold lane, whose ranges follow
-// each other, has no room for it any more.
+// where it is as long as it lives: in the indexes of the cold lane, whose ranges follow
+// each other, and whose runs are merged, there is no room for it any more.
 func (c *compactor) overtaken(base int64) (yes bool) {
 	c.s.catalog.view(func(st *catalogState) {
 		for other := range st.cold {
 			yes = yes || other > base
+		}
+		for _, ri := range st.runs[coldLane] {
+			yes = yes || ri.End > base
 		}
 		yes = yes || st.keys[coldLane] != nil && st.keys[coldLane].upTo > base
 	})

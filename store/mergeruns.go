@@ -46,32 +46,12 @@ func (s *Store) crowded() bool {
 	return false
 }
 
-// mergeableTo is the lane offset up to which runs may be merged. In the cold lane
-// a run may still come for each segment that was not evacuated; no merged run may
-// reach over its place.
-func (c *compactor) mergeableTo(id uint8) int64 {
-	if id != coldLane {
-		return endOfTime
-	}
-	to := endOfTime
-	segments := c.s.lanes[farLane].log.Segments()
-	c.s.catalog.view(func(st *catalogState) {
-		for _, info := range segments {
-			if _, cut := st.cuts[info.Base]; !cut {
-				to = min(to, info.Base)
-			}
-		}
-	})
-	return to
-}
-
+// mergeLane merges neighbours, as far as there are too many. In the cold lane, too, any
+// neighbours will do: nothing moves to where a run might be, see overtaken.
 func (c *compactor) mergeLane(id uint8, index *delayindex.Index) error {
-	to := c.mergeableTo(id)
 	for {
 		runs := index.Runs()
-		excess := len(runs) - c.s.opts.mergeAbove
-		runs = slices.DeleteFunc(runs, func(ri delayindex.RunInfo) bool { return ri.End > to })
-		if excess <= 0 || len(runs) < 2 {
+		if len(runs) <= c.s.opts.mergeAbove || len(runs) < 2 {
 			return nil
 		}
 		if err := c.mergeOnce(id, index, smallestNeighbours(runs, mergeWidth)); err != nil {
