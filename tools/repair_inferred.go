@@ -140,6 +140,9 @@ func (r *repair) bySlots(ctx context.Context, known, due, found *refSorter) erro
 	defer stop2()
 	for i := range r.m.Queues {
 		s := &slotEvidence{r: r, q: &r.m.Queues[i], waiting: waiting, found: found}
+		if !r.markLost { // else what has fired and was trimmed is in doubt, and had the slots before
+			s.next = s.q.Min
+		}
 		for slots.of(s.q.ID) {
 			if err := errors.Join(s.take(slots), ctx.Err()); err != nil {
 				return err

@@ -17,7 +17,7 @@ func TestAMessageThatComesWhileItIsRescheduledComesTwice(t *testing.T) {
 	addrs, stop, err := startBroker(t.TempDir())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, stop()) }()
-	cl := client.New(&client.Options{NameServer: addrs.Namesrv})
+	cl := client.New(&client.Options{NameServer: addrs.Namesrv, Timeout: time.Minute})
 	defer cl.Close()
 	props := message.AppendProperty(nil, message.PropTimerDelayMs, "1")
 	props = message.AppendProperty(message.AppendProperty(props, message.PropUniqKey, "A1"), "who", "me")
