@@ -295,6 +295,7 @@ func (c *check) others() {
 	c.configFiles()
 	c.strays()
 	c.strayKeys()
+	c.leftBehind()
 }
 
 func (c *check) configFiles() {

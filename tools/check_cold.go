@@ -37,6 +37,15 @@ func (c *check) files(lane uint8) ([]segmentFile, error) {
 	return out, err
 }
 
+// leftBehind tells of segments whose messages have moved.
+func (c *check) leftBehind() {
+	for _, x := range c.m.Cold {
+		if file := segmentPath(store.FarLane, x.Base); hasMoved(c.m, &segmentFile{lane: store.FarLane, base: x.Base}) {
+			c.stray(file, "a segment whose messages have moved to a cold file: left by a crash")
+		}
+	}
+}
+
 // strayCold tells of a cold file that belongs to nobody.
 func (c *check) strayCold(path, name string) {
 	if base, whole := parseSegmentName(name); whole && c.hasSegment(store.ColdLane, base) {

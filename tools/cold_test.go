@@ -331,3 +331,35 @@ func TestVerifyFindsNothingInAColdFileOfWhichAPartIsGivenBack(t *testing.T) {
 	}
 	t.Fatal("nothing was given back")
 }
+
+// TestASegmentThatHasMovedIsNoLoss: a crash kept it from being deleted after its messages had
+// moved, and the next start deletes it. Nobody reads it meanwhile.
+func TestASegmentThatHasMovedIsNoLoss(t *testing.T) {
+	t.Parallel()
+	dir, m := coldStore(t)
+	left := filepath.Join(dir, segmentPath(store.FarLane, m.Cold[0].Base))
+	require.NoFileExists(t, left)
+	other := filepath.Join(t.TempDir(), "store")
+	s, err := store.Open(other, &store.Options{SegmentSize: 64 << 10, DelaySegmentSize: 64 << 10, JournalSegmentSize: 64 << 10, FireBatch: 1024, EvacuateAfter: -1})
+	require.NoError(t, err)
+	q, err := s.Queue("orders", 0)
+	require.NoError(t, err)
+	for i := range 20 {
+		r := newFixture(t, "").record(fmt.Sprintf("OLD%04d", i), true, s.NowMs()+30*24*3600_000)
+		_, err := s.Put(context.Background(), &store.Message{Queue: q, FireMs: r.When, Payload: r.Payload})
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Close())
+	copyBytes(t, filepath.Join(other, segmentPath(store.FarLane, 0)), left)
+
+	code, out, errs := run(t, "verify", dir, "-o", "csv")
+	require.Equal(t, ExitOK, code, "%s%s", out, errs)
+	require.Contains(t, out, "a segment whose messages have moved to a cold file")
+	require.NotContains(t, out, "not registered")
+	export := filepath.Join(t.TempDir(), "all.jsonl")
+	code, out, errs = run(t, "export", dir, "--file", export)
+	require.Equal(t, ExitOK, code, "%s%s", out, errs)
+	require.Len(t, exported(t, export), coldMessages)
+	copied, _ := repaired(t, dir, ExitOK)
+	require.NoFileExists(t, filepath.Join(copied, segmentPath(store.FarLane, m.Cold[0].Base)))
+}

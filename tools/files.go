@@ -25,7 +25,7 @@ type segmentFile struct {
 // listSegments lists the segments of a lane in the store at dir, ascending. A
 // lane that is not there has none. A file at the end that the MANIFEST (which may
 // be nil) does not know and that begins with no valid frame was prepared for what
-// comes next: it is left out.
+// comes next: it is left out, and so is a segment whose messages have moved.
 func listSegments(dir string, m *store.Manifest, lane uint8) ([]segmentFile, error) {
 	return listSegmentsUsed(dir, m, lane, beginsWithFrame)
 }
@@ -56,7 +56,9 @@ func listSegmentsUsed(dir string, m *store.Manifest, lane uint8, used func(*segm
 		if err != nil {
 			return nil, fmt.Errorf("list segments: %w", err)
 		}
-		out = append(out, segmentFile{lane: lane, base: base, path: filepath.Join(sub, d.Name()), size: info.Size()})
+		if f := (segmentFile{lane: lane, base: base, path: filepath.Join(sub, d.Name()), size: info.Size()}); !hasMoved(m, &f) {
+			out = append(out, f)
+		}
 	}
 	slices.SortFunc(out, func(a, b segmentFile) int { return int(min(max(a.base-b.base, -1), 1)) })
 	for len(out) > 0 && !isRegistered(m, &out[len(out)-1]) && !used(&out[len(out)-1]) {
@@ -74,6 +76,17 @@ func isRegistered(m *store.Manifest, f *segmentFile) bool {
 	}
 	_, registered := segmentInfo(m, f.lane, f.base)
 	return registered
+}
+
+// hasMoved reports a segment whose messages are in a cold file, and which a crash kept
+// from being deleted.
+func hasMoved(m *store.Manifest, f *segmentFile) bool {
+	if m == nil || f.lane != store.FarLane || isRegistered(m, f) {
+		return false
+	}
+	_, moved := coldAt(m, f.base)
+	_, cut := m.MovedFrom(f.base)
+	return moved && !cut
 }
 
 // beginsWithFrame tells whether a file was ever used for what its name says.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
@@ -46,7 +45,7 @@ type laneCopy struct {
 func (r *repair) copyLane(ctx context.Context, lane uint8) (err error) {
 	c := &laneCopy{laneRefs: laneRefs{r: r, lane: lane}, ctx: ctx}
 	c.keyAt = c.rawKey
-	files, err := r.segmentFiles(lane)
+	files, err := listSegmentsUsed(r.dir, r.m, lane, holdsFrame)
 	if err != nil {
 		return err
 	}
@@ -63,17 +62,6 @@ func (r *repair) copyLane(ctx context.Context, lane uint8) (err error) {
 	}
 	c.r.add(&c.tally)
 	return c.rest()
-}
-
-// segmentFiles lists the segments to be copied: not those whose messages have moved to
-// cold files, and which a crash kept from being deleted.
-func (r *repair) segmentFiles(lane uint8) ([]segmentFile, error) {
-	files, err := listSegmentsUsed(r.dir, r.m, lane, holdsFrame)
-	return slices.DeleteFunc(files, func(f segmentFile) bool {
-		_, moved := coldAt(r.m, f.base)
-		_, cut := r.m.MovedFrom(f.base)
-		return lane == store.FarLane && moved && !cut && !isRegistered(r.m, &f)
-	}), err
 }
 
 // segments copies the segments of the lane and ends it.
