@@ -159,10 +159,13 @@ func (st *catalogState) cutRun(r *delayindex.RunInfo) {
 	}
 }
 
+// putRun registers a run, in place of one of the same range: one that could not be
+// opened after it was registered, for want of descriptors, is written and registered again.
 func (st *catalogState) putRun(lane uint8, r delayindex.RunInfo) {
 	if lane == farLane {
 		st.cutRun(&r)
 	}
+	st.dropRun(lane, r.Start, r.End)
 	runs := append(st.runs[lane], r)
 	slices.SortFunc(runs, func(a, b delayindex.RunInfo) int { return cmp.Compare(a.Start, b.Start) })
 	st.runs[lane] = runs

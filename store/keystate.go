@@ -23,9 +23,10 @@ func (st *catalogState) laneKeys(lane uint8) *keysState {
 	return st.keys[lane]
 }
 
+// putKeyRun registers a run in place of one of the same range: see putRun.
 func (st *catalogState) putKeyRun(lane uint8, r keyindex.RunInfo) {
 	k := st.laneKeys(lane)
-	k.runs = append(k.runs, r)
+	k.runs = append(slices.DeleteFunc(k.runs, func(o keyindex.RunInfo) bool { return o.Start == r.Start && o.End == r.End }), r)
 	slices.SortFunc(k.runs, func(a, b keyindex.RunInfo) int { return cmp.Compare(a.Start, b.Start) })
 }
 

@@ -116,6 +116,7 @@ func (c *compactor) replaceRuns(id uint8, index *delayindex.Index, olds []delayi
 	}
 	done, err := index.Replace(olds, []*delayindex.Replacement{w})
 	if err != nil {
+		c.s.fail(fmt.Errorf("merge runs of lane %d: %w", id, err)) // the MANIFEST is right, memory is not
 		return errors.Join(err, w.Discard())
 	}
 	c.s.written[BytesIndex].Add(w.Bytes())

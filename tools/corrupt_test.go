@@ -145,7 +145,11 @@ func TestVerifyFindsFilesThatDisagree(t *testing.T) {
 		want   string
 	}{
 		{"the mark covers less", func(f *fixture) { f.m.IndexedUpTo[0] = int64(len(f.lanes[0])) }, "are pending, but in no run"},
-		{"runs overlap", func(f *fixture) { f.m.Runs[1] = append(f.m.Runs[1], f.m.Runs[1][0]) }, "tiling"},
+		{"runs overlap", func(f *fixture) {
+			r := f.m.Runs[1][0]
+			r.Start++
+			f.m.Runs[1] = append(f.m.Runs[1], r)
+		}, "tiling"},
 		{"a queue has another number", func(f *fixture) { f.m.Queues[0].ID = 9 }, "the record has"},
 		{"more slots than there are", func(f *fixture) { f.m.Queues[0].Next = 5 }, "slots 3 to 4 of orders/0"},
 		{"a segment is not there", func(f *fixture) {
