@@ -100,7 +100,11 @@ func (s *Store) retainCold(now int64) error {
 	if err := s.catalog.commit(e); err != nil {
 		return err
 	}
-	return s.cold.files.Release(infos)
+	// What is not given back now is with the next hole, or by the next start.
+	if err := s.cold.files.Release(infos); err != nil {
+		s.log.Warn("space of dead cold messages is not given back yet", "error", err)
+	}
+	return nil
 }
 
 // openCold opens the cold files and their index.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/commitlog/cold"
 	"github.com/duelog/duelog/delayindex"
+	"github.com/duelog/duelog/internal/durable"
 	"github.com/duelog/duelog/internal/testutil"
 )
 
@@ -448,6 +450,48 @@ func TestColdMessagesThatFiredLateAreKeptFromTheirFiringOn(t *testing.T) {
 		time.Sleep(20 * time.Hour)
 		synctest.Wait()
 		require.Zero(t, s.cold.files.Usage())
+		require.NoError(t, s.Close())
+	})
+}
+
+// noWayBack is a disk that takes nothing of the cold files back.
+type noWayBack struct{}
+
+// Do implements durable.Observer.
+func (noWayBack) Do(op durable.Op, f *os.File, path, _ string, run func() error) error {
+	if f != nil {
+		path = f.Name()
+	}
+	if (op == durable.OpPunch || op == durable.OpRemove) && strings.Contains(path, filepath.Join(logDir, "16")) {
+		return syscall.EIO
+	}
+	return run()
+}
+
+// TestColdSpaceThatCannotBeGivenBackCostsSpaceOnly: neither a hole nor a file that stays is
+// in the way of anything.
+func TestColdSpaceThatCannotBeGivenBackCostsSpaceOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mustOpen(t, testutil.FastDir(t), farOptions())
+		q := mustQueue(t, s, "far", 0)
+		incompressible(t, s, q, 100)
+		time.Sleep(15 * time.Hour)
+		synctest.Wait()
+		files, err := filepath.Glob(filepath.Join(s.dir, logDir, "16", "*"))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		func() {
+			defer durable.Observe(noWayBack{})()
+			time.Sleep(12 * day)
+			synctest.Wait()
+			require.NoError(t, s.Err())
+			require.EqualValues(t, 100, q.Min())
+			require.Zero(t, s.cold.files.Usage())
+			require.FileExists(t, files[0])
+			require.NoError(t, s.Close())
+		}()
+		s = mustOpen(t, s.dir, farOptions())
+		require.NoFileExists(t, files[0])
 		require.NoError(t, s.Close())
 	})
 }
