@@ -85,8 +85,12 @@ func (s *scheduling) run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
+		in := due.Sub(now).Round(time.Millisecond)
+		if h, ok := message.ParseRecallHandle(sent.Recall); ok {
+			due = time.UnixMilli(h.DueMs) // by the broker's clock
+		}
 		t := s.e.table("id", "topic", "broker", "queue", "due", "in", "offset_id")
-		t.row(sent.ID, args[0], sent.Broker, sent.Queue, due, due.Sub(now).Round(time.Millisecond), sent.OffsetID)
+		t.row(sent.ID, args[0], sent.Broker, sent.Queue, due, in, sent.OffsetID)
 		return t.close()
 	})
 }

@@ -1,34 +1,32 @@
 package tools
 
 import (
+	"encoding/csv"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestTimesThatAreToComeAreTheNextOnes(t *testing.T) {
-	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC) // a Wednesday
-	for text, want := range map[string]time.Time{
-		"09:00":                time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC),
-		"18:00":                time.Date(2026, 11, 25, 18, 0, 0, 0, time.UTC),
-		"tomorrow 09:00":       time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC),
-		"friday 18:00":         time.Date(2026, 11, 27, 18, 0, 0, 0, time.UTC),
-		"Fri 18:00:30":         time.Date(2026, 11, 27, 18, 0, 30, 0, time.UTC),
-		"wednesday 11:59":      time.Date(2026, 12, 2, 11, 59, 0, 0, time.UTC),
-		"wed 12:01":            time.Date(2026, 11, 25, 12, 1, 0, 0, time.UTC),
-		"tue 12:00":            time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC),
-		"2026-12-24 18:00":     time.Date(2026, 12, 24, 18, 0, 0, 0, time.UTC),
-		"2026-12-24T18:00:00Z": time.Date(2026, 12, 24, 18, 0, 0, 0, time.UTC),
-		"2h30m":                now.Add(150 * time.Minute),
-		"now":                  now,
-	} {
-		got, err := parseFuture(text, now)
-		require.NoError(t, err, text)
-		require.True(t, want.Equal(got), "%s: %v", text, got)
+// TestScheduleShowsWhenTheBrokerDelivers: the clock of the client, here of days ago, does not count.
+func TestScheduleShowsWhenTheBrokerDelivers(t *testing.T) {
+	t.Parallel()
+	addrs, stop, err := startBroker(t.TempDir())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, stop()) }()
+	due := func(column int, args ...string) string {
+		code, out, errs := run(t, append(args, "--namesrv", addrs.Namesrv, "-o", "csv")...)
+		require.Equal(t, ExitOK, code, errs)
+		rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+		require.NoError(t, err)
+		require.Len(t, rows, 2)
+		require.Equal(t, "due", rows[0][column])
+		return rows[1][column]
 	}
-	for _, bad := range []string{"", "someday 09:00", "friday", "friday noon", "25:00"} {
-		_, err := parseFuture(bad, now)
-		require.Error(t, err, bad)
+	for range 3 {
+		sent := due(4, "schedule", "orders", "body", "--in", "1h", "--id", "A")
+		require.Equal(t, due(0, "pending", "--list"), sent)
+		code, _, errs := run(t, "cancel", "--topic", "orders", "A", "--namesrv", addrs.Namesrv)
+		require.Equal(t, ExitOK, code, errs)
 	}
 }
