@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/duelog/duelog/internal/durable"
 	"github.com/duelog/duelog/internal/runfile"
 )
 
@@ -58,7 +59,9 @@ func (b *Builder) write(end int64) error {
 	}
 	src := sorted(sortEntries(b.entries, b.scratch[:n], 0))
 	h := header{RunInfo: RunInfo{Start: b.start, End: end}, lane: b.x.opts.Lane, createdMs: b.x.now().UnixMilli()}
-	if err := writeRun(b.x.runPath(h.RunInfo), &h, &src, RunInfo{Count: int64(n)}.Bytes()); err != nil {
+	path := b.x.runPath(h.RunInfo)
+	if err := writeRun(path, &h, &src, RunInfo{Count: int64(n)}.Bytes()); err != nil {
+		_, _ = durable.Remove(path), durable.Remove(path+runfile.TmpSuffix) // that of them which is there
 		return err
 	}
 	r, err := openRun(b.x.dir, b.x.opts.Lane, h.RunInfo)

@@ -223,12 +223,18 @@ func (m *movingIterator) move(e *delayindex.Entry) error {
 	return ev.throttle.spend(commitlog.RecordHeaderSize + int64(e.Size) + keyBytes)
 }
 
-// discard lets go of what was written. The files stay until the next attempt
-// writes over them, or Open deletes them.
+// discard lets go of what was written. What is registered for certain by nobody is
+// unlinked, for it would take the space that the next attempt needs; only of a small run
+// the file stays, until that writes over it. If the MANIFEST failed nobody knows what it
+// has: all of it stays until Open.
 func (ev *evacuation) discard() error {
 	err := errors.Join(ev.run16.Discard(), ev.s.discardKeys(ev.keys))
-	if ev.info.Records > 0 {
+	switch {
+	case ev.info.Records == 0:
+	case ev.s.Err() != nil:
 		err = errors.Join(err, ev.files.Discard())
+	default:
+		err = errors.Join(err, ev.files.Remove())
 	}
 	return err
 }

@@ -172,6 +172,11 @@ func failsAt(t *testing.T, n int, cause error) (tripped bool) {
 		requirePending(t, s, want)
 		if s.Err() == nil {
 			if err != nil {
+				for _, part := range []string{logDir, keysDir} {
+					left, err := filepath.Glob(filepath.Join(dir, part, "16", "*"))
+					require.NoError(t, err)
+					require.Empty(t, left, "operation %d: the next attempt needs the space", n)
+				}
 				require.NoError(t, evacuateOne(s), "operation %d: it works when it is tried again", n)
 				requirePending(t, s, want)
 			}

@@ -151,8 +151,11 @@ func (s *Set) Load(info Info) (Loaded, error) {
 	return Loaded{x}, err
 }
 
-// Discard closes a file that will not be added. It stays on disk.
+// Discard closes a file that will not be added. It stays on disk: it may be registered.
 func (l Loaded) Discard() error { return l.x.close() }
+
+// Remove is Discard for a file that is certainly not registered; it is unlinked.
+func (l Loaded) Remove() error { return l.x.unlink() }
 
 // Add makes a loaded file readable. It does no I/O.
 func (s *Set) Add(l Loaded) {

@@ -174,7 +174,7 @@ func (w *Writer) sync() error {
 func (w *Writer) Records() int64 { return w.foot.records }
 
 // Finish makes the file durable under its name. Nobody refers to it yet. Without
-// a record there is no file, and the Info says so.
+// a record there is no file, and the Info says so. After an error there is none either.
 func (w *Writer) Finish() (Info, error) {
 	if w.foot.records == 0 {
 		return Info{Base: w.base}, w.Abort()
@@ -184,10 +184,10 @@ func (w *Writer) Finish() (Info, error) {
 		return Info{}, errors.Join(fmt.Errorf("finish cold file: %w", err), durable.Remove(w.path+tmpSuffix))
 	}
 	if err := durable.Rename(w.path+tmpSuffix, w.path); err != nil {
-		return Info{}, fmt.Errorf("publish cold file: %w", err)
+		return Info{}, errors.Join(fmt.Errorf("publish cold file: %w", err), durable.Remove(w.path+tmpSuffix))
 	}
 	if err := durable.SyncDir(w.set.dir); err != nil {
-		return Info{}, err
+		return Info{}, errors.Join(fmt.Errorf("publish cold file: %w", err), durable.Remove(w.path))
 	}
 	return Info{
 		Base: w.base, Size: w.foot.size, FileSize: w.at, Records: w.foot.records,
