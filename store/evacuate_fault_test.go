@@ -29,10 +29,10 @@ type tripwire struct {
 
 // Do implements durable.Observer.
 func (d *tripwire) Do(_ durable.Op, _ *os.File, _, _ string, run func() error) error {
-	d.mu.Lock()
+	d.mu.Lock() // one operation at a time, whoever does it
+	defer d.mu.Unlock()
 	n := d.ops
 	d.ops++
-	d.mu.Unlock()
 	if err := d.trip(n); err != nil {
 		return err
 	}
@@ -53,8 +53,8 @@ func evacuateOne(s *Store) error {
 	return err
 }
 
-// requirePending checks that all of want is pending, each once, can be read, and is found
-// by its key where it is.
+// requirePending checks that all of want is pending, each once, can be read, and, of every
+// eighth, that its key leads to where it is.
 func requirePending(t testing.TB, s *Store, want []far) {
 	t.Helper()
 	require.EqualValues(t, len(want), s.Pending())
@@ -67,7 +67,7 @@ func requirePending(t testing.TB, s *Store, want []far) {
 		require.NoError(t, err)
 		require.True(t, want[i].payload == string(v.Bytes()), "message %d", i)
 		v.Release()
-		if s.opts.Keys != nil {
+		if s.opts.Keys != nil && i%8 == 0 {
 			requireFoundAt(t, s, want[i].payload, m.Loc)
 		}
 		i++
@@ -111,6 +111,7 @@ func TestKillBeforeAnyDiskOperationOfAnEvacuation(t *testing.T) {
 		stop := durable.Observe(d)
 		defer stop()
 		require.NoError(t, evacuateOne(s))
+		synctest.Wait() // the key index drops the runs of the segment
 		d.trip = func(int) error { return nil }
 		ops = d.ops
 		require.NoError(t, s.Close())
@@ -165,6 +166,7 @@ func failsAt(t *testing.T, n int, cause error) (tripped bool) {
 			return nil
 		}})
 		err := evacuateOne(s)
+		synctest.Wait() // the key index drops the runs of the segment
 		stop()
 		if !tripped {
 			require.NoError(t, err)
