@@ -133,10 +133,13 @@ func (s *Store) tendLane(l *lane) error {
 	return nil
 }
 
-// dropDeadKeys drops the runs of which no segment is left.
+// dropDeadKeys drops the runs of which no segment is left. It asks for the runs first:
+// a segment is there before its run is, so one that comes meanwhile, as with a move to
+// a cold file, is not taken for a run without a segment.
 func (s *Store) dropDeadKeys(l *lane) error {
+	runs := l.keys.Runs()
 	segments := l.held()
-	for _, ri := range l.keys.Runs() {
+	for _, ri := range runs {
 		if covered(segments, ri) {
 			continue
 		}
