@@ -280,6 +280,12 @@ func TestWorkThatFailsRestsLongerEachTime(t *testing.T) {
 		require.NoError(t, c.resting(2, work), "it rests")
 		time.Sleep(m)
 		require.Error(t, c.resting(2, work))
+		for range 3 {
+			time.Sleep(time.Hour)
+			require.ErrorIs(t, c.resting(2, func() error { return ErrDiskFull }), ErrDiskFull)
+		}
+		time.Sleep(m)
+		require.Error(t, c.resting(2, work), "space may be there again")
 		c.throttle.off = true
 		require.Error(t, c.resting(2, work), "who asks for it at once does not wait")
 	})

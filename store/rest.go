@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"syscall"
 	"time"
 )
 
@@ -11,7 +12,8 @@ const (
 )
 
 // rest is how long a kind of work in the background is left alone after it failed:
-// longer each time in a row, so that what is bad for good costs next to nothing.
+// longer each time in a row, so that what is bad for good costs next to nothing. Space
+// may come back any time, and is soon known to be missing.
 type rest struct {
 	until time.Time
 	last  time.Duration
@@ -34,6 +36,9 @@ func (c *compactor) resting(lane uint8, work func() error) error {
 			c.rests[lane] = r
 		}
 		r.last = min(max(2*r.last, firstRest), longestRest)
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrDiskFull) {
+			r.last = firstRest
+		}
 		r.until = time.Now().Add(r.last)
 	}
 	return err
