@@ -40,7 +40,7 @@ func (im image) requireRecovers(t *testing.T, lane []Entry) {
 	requireContent(t, x, lane)
 	var names []string
 	for _, ri := range im.runs {
-		names = append(names, runName(ri.Start, ri.End))
+		names = append(names, RunName(ri))
 	}
 	require.ElementsMatch(t, names, fileNames(t, im.dir))
 }
@@ -55,12 +55,11 @@ func TestCrashAtAnyStepOfAFlushLosesNothing(t *testing.T) {
 	before := []RunInfo{first}
 	crash := func(runs []RunInfo, upTo int64) { takeImage(t, x, runs, upTo).requireRecovers(t, lane) }
 
-	view, err := x.oldestFrozen()
-	require.NoError(t, err)
+	view := x.set.Frozen[0].acquire()
 	defer view.release()
 	order := view.order(0, MaxFireMs+1, nil)
 	ri := order.info(view.m)
-	path := x.runPath(ri)
+	path := x.set.Path(ri)
 	require.NoError(t, writeRun(path, &header{RunInfo: ri}, &memIterator{view: &view, order: order, ready: true}))
 	crash(before, first.End) // written, not renamed
 
@@ -101,13 +100,13 @@ func TestOpenKeepsEvidenceBesideADamagedRun(t *testing.T) {
 	a, b := addRun(t, x, lane[:100]), addRun(t, x, lane[100:200])
 	orphan := addRun(t, x, lane[200:])
 	im := takeImage(t, x, []RunInfo{a, b}, b.End)
-	require.NoError(t, os.Truncate(filepath.Join(im.dir, runName(b.Start, b.End)), 100))
+	require.NoError(t, os.Truncate(filepath.Join(im.dir, RunName(b)), 100))
 
 	_, err := Open(im.dir, im.runs, im.upTo, nil)
 	var corrupt *CorruptionError
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, b, corrupt.Run)
-	require.Contains(t, fileNames(t, im.dir), runName(orphan.Start, orphan.End))
+	require.Contains(t, fileNames(t, im.dir), RunName(orphan))
 
 	// The remedy that the error's comment names.
 	image{dir: im.dir, runs: []RunInfo{a}, upTo: corrupt.Run.Start}.requireRecovers(t, lane)

@@ -1,10 +1,10 @@
 package delayindex
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/duelog/duelog/internal/runfile"
+	"github.com/duelog/duelog/internal/runset"
 )
 
 // What callers branch on. ErrMagic, ErrChecksum, ErrTruncated and ErrLayout
@@ -12,12 +12,12 @@ import (
 // version is a newer one, inside a CorruptionError when there never was such.
 var (
 	// ErrClosed is returned by Flush, Install and Drop of a closed Index.
-	ErrClosed = errors.New("delay index is closed")
+	ErrClosed = runset.ErrClosed
 	// ErrNothingFrozen is returned by Flush when there is no frozen memtable.
-	ErrNothingFrozen = errors.New("no frozen memtable to flush")
+	ErrNothingFrozen = runset.ErrNothingFrozen
 	// ErrUnknownRun is returned by Install and Drop for a range that the index
 	// does not hold in the state the call needs.
-	ErrUnknownRun = errors.New("unknown run")
+	ErrUnknownRun = runset.ErrUnknownRun
 
 	// ErrMagic means that the bytes are not a run file at all.
 	ErrMagic = runfile.ErrMagic

@@ -1,34 +1,19 @@
 package delayindex
 
 import (
-	"fmt"
 	"math"
-	"path/filepath"
-	"slices"
 
 	"github.com/duelog/duelog/internal/runfile"
+	"github.com/duelog/duelog/internal/runset"
 )
 
 // Freeze makes the active memtable ready to be flushed and begins a new one. It
 // is false if the active one covers no lane bytes. It may hold no entries all
 // the same: flushing it moves IndexedUpTo.
-func (x *Index) Freeze() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed || x.active.start == x.active.end {
-		return false
-	}
-	x.frozen = append(x.frozen, x.active)
-	x.active = newMemtable(x.active.end)
-	return true
-}
+func (x *Index) Freeze() bool { return x.set.Freeze() }
 
 // Frozen returns the number of memtables that wait to be flushed and installed.
-func (x *Index) Frozen() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return len(x.frozen)
-}
+func (x *Index) Frozen() int { return x.set.Waiting() }
 
 // Flush writes the oldest frozen memtable as a run that is durable when it
 // returns. Entries for which keep is false are left out (nil keeps all); keep
@@ -39,19 +24,22 @@ func (x *Index) Frozen() int {
 // not registered, is simply done again. Without a frozen memtable the error is
 // ErrNothingFrozen.
 func (x *Index) Flush(keep func(*Entry) bool) (ri RunInfo, wrote bool, err error) {
-	x.flushMu.Lock()
-	defer x.flushMu.Unlock()
-	view, err := x.oldestFrozen()
-	if err != nil {
-		return RunInfo{}, false, err
-	}
+	err = x.set.Flush(func(m *memtable) error {
+		ri, wrote, err = x.flush(m, keep)
+		return err
+	})
+	return ri, wrote, err
+}
+
+func (x *Index) flush(m *memtable, keep func(*Entry) bool) (ri RunInfo, wrote bool, err error) {
+	view := m.acquire()
 	defer view.release()
 	order := view.order(0, math.MaxUint64, keep)
-	ri = order.info(view.m)
+	ri = order.info(m)
 	if ri.Count == 0 {
 		return ri, false, nil
 	}
-	path := x.runPath(ri)
+	path := x.set.Path(ri)
 	h := header{RunInfo: ri, lane: x.opts.Lane, createdMs: x.now().UnixMilli()}
 	if err := writeRun(path, &h, &memIterator{view: &view, order: order, ready: true}); err != nil {
 		return ri, false, err
@@ -60,19 +48,6 @@ func (x *Index) Flush(keep func(*Entry) bool) (ri RunInfo, wrote bool, err error
 		return ri, false, err
 	}
 	return ri, true, nil
-}
-
-// oldestFrozen returns a view of the memtable to flush next.
-func (x *Index) oldestFrozen() (memView, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return memView{}, ErrClosed
-	}
-	if len(x.frozen) == 0 {
-		return memView{}, ErrNothingFrozen
-	}
-	return x.frozen[0].acquire(), nil
 }
 
 // info describes the run that o would become.
@@ -88,75 +63,14 @@ func (o *memOrder) info(m *memtable) RunInfo {
 // Install replaces the oldest frozen memtable by what Flush returned for it,
 // which the owner has registered durably. Snapshots taken before keep the
 // memtable. After an error nothing has changed.
-func (x *Index) Install(ri RunInfo, wrote bool) error {
-	x.flushMu.Lock()
-	defer x.flushMu.Unlock()
-	if err := x.isOldest(ri); err != nil {
-		return err
-	}
-	var r *run
-	if wrote {
-		var err error
-		if r, err = openRun(x.dir, x.opts.Lane, ri); err != nil {
-			return err
-		}
-	}
-	x.replaceOldest(ri, r).release()
-	return nil
-}
-
-func (x *Index) isOldest(ri RunInfo) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return ErrClosed
-	}
-	if len(x.frozen) == 0 || x.frozen[0].start != ri.Start || x.frozen[0].end != ri.End {
-		return fmt.Errorf("install run [%d, %d): %w: not the oldest frozen memtable", ri.Start, ri.End, ErrUnknownRun)
-	}
-	return nil
-}
-
-// replaceOldest swaps the oldest frozen memtable for r (nil: nothing) in one
-// step and returns it. flushMu, which Close takes too, keeps it the oldest.
-func (x *Index) replaceOldest(ri RunInfo, r *run) *memtable {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	m := x.frozen[0]
-	x.frozen = slices.Delete(x.frozen, 0, 1)
-	if r != nil {
-		x.runs = append(slices.Clip(x.runs), r)
-	}
-	x.indexedUpTo = ri.End
-	return m
-}
+func (x *Index) Install(ri RunInfo, wrote bool) error { return x.set.Install(ri, wrote) }
 
 // Drop forgets an installed run that the owner has durably unregistered. The
 // file is unlinked when the last snapshot that uses it is released.
 func (x *Index) Drop(ri RunInfo) error {
-	r, err := x.takeRun(ri)
+	gone, err := x.set.Swap([]RunInfo{ri}, nil)
 	if err != nil {
 		return err
 	}
-	return r.f.Drop()
-}
-
-// takeRun removes a run from the list; its reference goes to the caller.
-func (x *Index) takeRun(ri RunInfo) (*run, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return nil, ErrClosed
-	}
-	i := x.find(ri.Start, ri.End)
-	if i < 0 {
-		return nil, fmt.Errorf("drop run [%d, %d): %w", ri.Start, ri.End, ErrUnknownRun)
-	}
-	r := x.runs[i]
-	x.runs = slices.Concat(x.runs[:i], x.runs[i+1:])
-	return r, nil
-}
-
-func (x *Index) runPath(ri RunInfo) string {
-	return filepath.Join(x.dir, runName(ri.Start, ri.End))
+	return runset.Drop[RunInfo](gone)
 }

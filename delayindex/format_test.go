@@ -47,7 +47,7 @@ func TestRunBytesAreGolden(t *testing.T) {
 	ri, _, err := x.Flush(nil)
 	require.NoError(t, err)
 	require.Equal(t, goldenInfo(), ri)
-	got, err := os.ReadFile(x.runPath(ri))
+	got, err := os.ReadFile(x.set.Path(ri))
 	require.NoError(t, err)
 	if *update {
 		require.NoError(t, os.WriteFile(goldenFile, got, 0o644))
@@ -106,7 +106,7 @@ func TestRunLayoutIsAsDocumented(t *testing.T) {
 func dirWithRun(t testing.TB, ri RunInfo, data []byte) string {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, runName(ri.Start, ri.End)), data, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, RunName(ri)), data, 0o644))
 	return dir
 }
 
@@ -115,7 +115,7 @@ func threeBlocks(t testing.TB) (RunInfo, []byte) {
 	t.Helper()
 	x := openIndex(t, t.TempDir(), nil, 0)
 	ri := addRun(t, x, makeEntries(5*blockEntries/2, 0, within(10)))
-	data, err := os.ReadFile(x.runPath(ri))
+	data, err := os.ReadFile(x.set.Path(ri))
 	require.NoError(t, err)
 	return ri, data
 }
@@ -135,7 +135,7 @@ func readAll(dir string, ri RunInfo) ([]Entry, error) {
 func TestEveryFlippedBitIsReported(t *testing.T) {
 	ri, data := threeBlocks(t)
 	dir := dirWithRun(t, ri, data)
-	path := filepath.Join(dir, runName(ri.Start, ri.End))
+	path := filepath.Join(dir, RunName(ri))
 	entriesEnd := int(binary.LittleEndian.Uint64(data[len(data)-footerSize:]))
 	for at := 0; at < len(data); {
 		data[at] ^= 1 << (at % 8)
@@ -152,7 +152,7 @@ func TestEveryFlippedBitIsReported(t *testing.T) {
 func TestEveryTruncationIsReported(t *testing.T) {
 	ri, data := threeBlocks(t)
 	dir := dirWithRun(t, ri, data)
-	path := filepath.Join(dir, runName(ri.Start, ri.End))
+	path := filepath.Join(dir, RunName(ri))
 	for size := len(data) - 1; size >= 0; {
 		require.NoError(t, os.WriteFile(path, data[:size], 0o644))
 		_, err := readAll(dir, ri)

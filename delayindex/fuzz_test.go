@@ -34,7 +34,7 @@ func FuzzReadRun(f *testing.F) {
 			data = reseal(append([]byte(nil), data...))
 		}
 		ri := claimedInfo(data)
-		path := filepath.Join(dir, runName(ri.Start, ri.End))
+		path := filepath.Join(dir, RunName(ri))
 		require.NoError(t, os.WriteFile(path, data, 0o644))
 		defer os.Remove(path)
 		readAnyRun(t, dir, ri, from, to)

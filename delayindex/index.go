@@ -2,16 +2,11 @@ package delayindex
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/duelog/duelog/internal/runfile"
+	"github.com/duelog/duelog/internal/runset"
 )
 
 const defaultMemtableEntries = 2 << 20
@@ -47,18 +42,11 @@ func (o *Options) withDefaults() (Options, error) {
 type Index struct {
 	dir  string
 	opts Options
-	log  *slog.Logger
 	now  func() time.Time // when runs are created; tests set it
-
-	flushMu sync.Mutex // held by Flush and Install; taken before mu
-
-	mu          sync.Mutex // guards what follows; never held during I/O
-	active      *memtable
-	frozen      []*memtable // oldest first
-	runs        []*run      // in lane order; replaced, never changed in place
-	indexedUpTo int64
-	closed      bool
+	set  set
 }
+
+type set = runset.Set[RunInfo, *memtable, *run]
 
 // Open opens the index in dir (made if needed) with the registered runs, which
 // together with those that were dropped cover the lane up to indexedUpTo. The
@@ -72,99 +60,37 @@ func Open(dir string, runs []RunInfo, indexedUpTo int64, o *Options) (*Index, er
 	if err != nil {
 		return nil, err
 	}
-	sorted, err := sortRuns(runs, indexedUpTo)
+	x := &Index{dir: dir, opts: opts, now: time.Now}
+	err = x.set.Open(runs, indexedUpTo, runset.Options[RunInfo, *memtable, *run]{
+		Dir:         dir,
+		Suffix:      runSuffix,
+		Range:       func(ri RunInfo) (start, end int64) { return ri.Start, ri.End },
+		NewMemtable: newMemtable,
+		OpenRun:     func(ri RunInfo) (*run, error) { return openRun(dir, opts.Lane, ri) },
+		Logger:      opts.Logger,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("open delay index %s: %w", dir, err)
 	}
-	if err := runfile.MakeDir(dir); err != nil {
-		return nil, fmt.Errorf("open delay index: %w", err)
-	}
-	x := &Index{dir: dir, opts: opts, log: opts.Logger, now: time.Now, indexedUpTo: indexedUpTo}
-	x.active = newMemtable(indexedUpTo)
-	if err := x.openRuns(sorted); err != nil {
-		return nil, errors.Join(err, x.Close())
-	}
-	if err := x.deleteOrphans(sorted); err != nil {
-		return nil, errors.Join(err, x.Close())
-	}
 	return x, nil
-}
-
-// sortRuns returns runs in lane order after a check that they can belong to one
-// index.
-func sortRuns(runs []RunInfo, indexedUpTo int64) ([]RunInfo, error) {
-	sorted := slices.SortedFunc(slices.Values(runs), func(a, b RunInfo) int {
-		return cmp.Compare(a.Start, b.Start)
-	})
-	for i, ri := range sorted {
-		if i > 0 && ri.Start < sorted[i-1].End {
-			return nil, fmt.Errorf("registered runs overlap: %+v and %+v", sorted[i-1], ri)
-		}
-		if ri.Start < 0 || ri.End <= ri.Start || ri.End > indexedUpTo {
-			return nil, fmt.Errorf("registered run is out of range [0, %d): %+v", indexedUpTo, ri)
-		}
-	}
-	return sorted, nil
-}
-
-// openParallel is how many runs are opened at once: it takes three reads of each, which
-// are scattered over a disk that can do many at a time.
-const openParallel = 32
-
-// openRuns opens all runs, and on an error those that can be, for Close. The error is
-// that of the first one in lane order.
-func (x *Index) openRuns(infos []RunInfo) error {
-	runs, errs := make([]*run, len(infos)), make([]error, len(infos))
-	var g errgroup.Group
-	g.SetLimit(openParallel)
-	for i, ri := range infos {
-		g.Go(func() error {
-			runs[i], errs[i] = openRun(x.dir, x.opts.Lane, ri)
-			return nil
-		})
-	}
-	_ = g.Wait() // errs has what there is
-	for _, r := range runs {
-		if r != nil {
-			x.runs = append(x.runs, r)
-		}
-	}
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// deleteOrphans removes what unfinished flushes and drops left behind.
-func (x *Index) deleteOrphans(registered []RunInfo) error {
-	listed := make(map[string]bool, len(registered))
-	for _, ri := range registered {
-		listed[runName(ri.Start, ri.End)] = true
-	}
-	if err := runfile.DeleteUnlisted(x.dir, runSuffix, listed, x.log); err != nil {
-		return fmt.Errorf("open delay index: %w", err)
-	}
-	return nil
 }
 
 // Add takes the entries of the lane bytes from where the last Add ended up to
 // upTo, in Loc order; there may be none. It copies them and does no I/O. After
 // Close it does nothing.
 func (x *Index) Add(es []Entry, upTo int64) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if !x.closed {
-		x.active.add(es, upTo)
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	if !x.set.Closed {
+		x.set.Active.add(es, upTo)
 	}
 }
 
 // MemtableLen returns the number of entries in the active memtable.
 func (x *Index) MemtableLen() int {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.active.n
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	return x.set.Active.n
 }
 
 // MemtableFull reports whether the active memtable should be frozen. Nothing
@@ -173,35 +99,23 @@ func (x *Index) MemtableFull() bool { return x.MemtableLen() >= x.opts.MemtableE
 
 // MemtableStart returns the lane offset where the active memtable begins.
 func (x *Index) MemtableStart() int64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.active.start
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	return x.set.Active.start
 }
 
 // IndexedUpTo returns the lane offset up to which nothing depends on memtables:
 // the end of the newest installed range.
-func (x *Index) IndexedUpTo() int64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.indexedUpTo
-}
+func (x *Index) IndexedUpTo() int64 { return x.set.UpTo() }
 
 // Runs returns the installed runs in lane order.
-func (x *Index) Runs() []RunInfo {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	infos := make([]RunInfo, len(x.runs))
-	for i, r := range x.runs {
-		infos[i] = r.info
-	}
-	return infos
-}
+func (x *Index) Runs() []RunInfo { return x.set.Infos() }
 
 // FileBytes is how much the files of the installed runs take.
 func (x *Index) FileBytes() (n int64) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for _, r := range x.runs {
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	for _, r := range x.set.Runs {
 		n += r.size
 	}
 	return n
@@ -209,43 +123,14 @@ func (x *Index) FileBytes() (n int64) {
 
 // RunBytes is the size of the file of an installed run; 0 when there is none.
 func (x *Index) RunBytes(ri RunInfo) int64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if i := x.find(ri.Start, ri.End); i >= 0 {
-		return x.runs[i].size
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	if i := x.set.Find(ri); i >= 0 {
+		return x.set.Runs[i].size
 	}
 	return 0
 }
 
 // Close waits for a flush under way and closes the files; those that snapshots
 // use are closed when they are released. Memtables are forgotten.
-func (x *Index) Close() error {
-	x.flushMu.Lock()
-	defer x.flushMu.Unlock()
-	x.mu.Lock()
-	if x.closed {
-		x.mu.Unlock()
-		return nil
-	}
-	x.closed = true
-	runs, memtables := x.runs, append(x.frozen, x.active)
-	x.runs, x.frozen, x.active = nil, nil, newMemtable(x.active.end)
-	x.mu.Unlock()
-
-	for _, m := range memtables {
-		m.release()
-	}
-	var errs []error
-	for _, r := range runs {
-		errs = append(errs, r.f.Release())
-	}
-	return errors.Join(errs...)
-}
-
-// releaseRun gives up a snapshot's reference. There is nobody to hand an error
-// to, and nothing depends on it.
-func (x *Index) releaseRun(r *run) {
-	if err := r.f.Release(); err != nil {
-		x.log.Warn("close run", "path", r.path, "error", err)
-	}
-}
+func (x *Index) Close() error { return x.set.Close() }

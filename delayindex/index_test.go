@@ -100,7 +100,7 @@ func TestInstallOfAnUnreadableRunChangesNothing(t *testing.T) {
 	x.Freeze()
 	ri, wrote, err := x.Flush(nil)
 	require.NoError(t, err)
-	require.NoError(t, os.Truncate(x.runPath(ri), 200))
+	require.NoError(t, os.Truncate(x.set.Path(ri), 200))
 	var corrupt *CorruptionError
 	require.ErrorAs(t, x.Install(ri, wrote), &corrupt)
 	requireContent(t, x, lane)

@@ -82,7 +82,7 @@ func TestRunFileRefusesADamagedHeaderAndAnotherName(t *testing.T) {
 	path, _ := runOf(t, 10)
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
-	other := filepath.Join(filepath.Dir(path), runName(7, 9))
+	other := filepath.Join(filepath.Dir(path), RunName(RunInfo{Start: 7, End: 9}))
 	require.NoError(t, os.WriteFile(other, b, 0o644))
 	_, err = OpenRunFile(other)
 	require.ErrorIs(t, err, ErrLayout)

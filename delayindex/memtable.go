@@ -31,7 +31,7 @@ func (s span) overlaps(from, to uint64) bool { return s.hi >= from && s.lo < to 
 
 // memtable holds the entries of lane bytes [start, end) in lane order. It only
 // grows, and only at its end: a view of its first n entries stays true. The
-// fields are guarded by Index.mu; frozen, nothing changes any more.
+// fields are guarded by the set's Mu; frozen, nothing changes any more.
 type memtable struct {
 	start, end int64
 	n          int
@@ -84,14 +84,17 @@ func (m *memtable) note(es []Entry) {
 }
 
 // acquire returns a view of the entries that are there now. It is called under
-// Index.mu; the view is used without it and released by release.
+// the set's Mu; the view is used without it and released by release.
 func (m *memtable) acquire() memView {
 	m.refs.Add(1)
 	return memView{m: m, n: m.n, chunks: m.chunks, full: m.full, tail: m.tail}
 }
 
-// release gives up one reference; the last one recycles the chunks.
-func (m *memtable) release() {
+// Range implements runset.Memtable.
+func (m *memtable) Range() (start, end int64) { return m.start, m.end }
+
+// Release gives up one reference; the last one recycles the chunks.
+func (m *memtable) Release() {
 	if m.refs.Add(-1) > 0 {
 		return
 	}
@@ -110,7 +113,7 @@ type memView struct {
 	tail   span
 }
 
-func (v *memView) release() { v.m.release() }
+func (v *memView) release() { v.m.Release() }
 
 func (v *memView) at(pos int) *Entry {
 	return &v.chunks[pos/chunkLen][pos%chunkLen]

@@ -1,7 +1,6 @@
 package delayindex
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,7 +42,7 @@ func (x *Index) Rewrite(it Iterator, start, end, atMost int64) (*Replacement, er
 	if err := x.rangeIsFree(start, end); err != nil {
 		return nil, err
 	}
-	path := x.runPath(h.RunInfo)
+	path := x.set.Path(h.RunInfo)
 	if err := writeRun(path, &h, it); err != nil {
 		return nil, err
 	}
@@ -65,12 +64,12 @@ func (x *Index) openReplacement(ri RunInfo) (*Replacement, error) {
 }
 
 func (x *Index) rangeIsFree(start, end int64) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	if x.set.Closed {
 		return ErrClosed
 	}
-	if end <= start || start < 0 || x.find(start, end) >= 0 {
+	if end <= start || start < 0 || x.set.Find(RunInfo{Start: start, End: end}) >= 0 {
 		return fmt.Errorf("rewrite runs as [%d, %d): %w: the range is empty or taken", start, end, ErrUnknownRun)
 	}
 	return nil
@@ -90,47 +89,17 @@ func (x *Index) Cut(ri RunInfo, ms int64) (*Replacement, error) {
 // with the last snapshot that uses them. After an error nothing has changed, and
 // the replacements are still the caller's.
 func (x *Index) Replace(olds []RunInfo, news []*Replacement) (done func() error, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return nil, ErrClosed
-	}
-	var out []*run
-	for _, ri := range olds {
-		i := x.find(ri.Start, ri.End)
-		if i < 0 {
-			return nil, fmt.Errorf("replace run [%d, %d): %w", ri.Start, ri.End, ErrUnknownRun)
-		}
-		out = append(out, x.runs[i])
-	}
 	in := make([]*run, 0, len(news))
 	for _, w := range news {
 		if w.run != nil {
 			in = append(in, w.run)
 		}
 	}
-	x.runs = swapRuns(x.runs, out, in)
-	return func() error { return letGo(out, in) }, nil
-}
-
-// find is called with mu held; -1 means that there is no such run.
-func (x *Index) find(start, end int64) int {
-	return slices.IndexFunc(x.runs, func(r *run) bool {
-		return r.info.Start == start && r.info.End == end
-	})
-}
-
-// swapRuns returns runs without out and with in, in lane order.
-func swapRuns(runs, out, in []*run) []*run {
-	next := make([]*run, 0, len(runs)+len(in))
-	for _, r := range runs {
-		if !slices.Contains(out, r) {
-			next = append(next, r)
-		}
+	out, err := x.set.Swap(olds, in)
+	if err != nil {
+		return nil, err
 	}
-	next = append(next, in...)
-	slices.SortFunc(next, func(a, b *run) int { return cmp.Compare(a.info.Start, b.info.Start) })
-	return next
+	return func() error { return letGo(out, in) }, nil
 }
 
 // letGo releases the runs that were replaced. Where the successor is the same

@@ -163,7 +163,7 @@ func TestCutHidesWhatFiresLater(t *testing.T) {
 	again := openIndex(t, dir, x.Runs(), infos[2].End)
 	requireContent(t, again, want)
 	require.NoError(t, x.Drop(x.Runs()[1]))
-	_, err = os.Stat(x.runPath(infos[1]))
+	_, err = os.Stat(x.set.Path(infos[1]))
 	require.Error(t, err)
 }
 

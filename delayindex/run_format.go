@@ -51,15 +51,9 @@ func (ri *RunInfo) LastFireMs() int64 {
 	return min(ri.MaxFireMs, ri.CutMs-1)
 }
 
-// runName returns the file name of a run; names sort in lane order.
-func runName(start, end int64) string {
-	return runfile.Name(start, end, runSuffix)
-}
-
-// RunName is the file name of a run in the directory of its index.
-func RunName(r RunInfo) string {
-	return runName(r.Start, r.End)
-}
+// RunName is the file name of a run in the directory of its index; names sort in
+// lane order.
+func RunName(r RunInfo) string { return runfile.Name(r.Start, r.End, runSuffix) }
 
 // header is the first part of a run file.
 type header struct {

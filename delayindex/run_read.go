@@ -21,9 +21,15 @@ type run struct {
 	size    int64 // of the file, bytes
 }
 
+// Info implements runset.Run.
+func (r *run) Info() RunInfo { return r.info }
+
+// File implements runset.Run.
+func (r *run) File() *runfile.File { return r.f }
+
 // openRun opens and checks the file of a registered run, except its entries.
 func openRun(dir string, lane uint8, want RunInfo) (*run, error) {
-	r := &run{path: filepath.Join(dir, runName(want.Start, want.End))}
+	r := &run{path: filepath.Join(dir, RunName(want))}
 	r.info = want
 	f, err := runfile.Open(r.path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -21,20 +21,13 @@ type Snapshot struct {
 func (x *Index) Snapshot() *Snapshot {
 	s := &Snapshot{index: x}
 	s.refs.Store(1)
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return s
-	}
-	s.views = make([]memView, 0, len(x.frozen)+1)
-	for _, m := range x.frozen {
-		s.views = append(s.views, m.acquire())
-	}
-	s.views = append(s.views, x.active.acquire())
-	s.runs = x.runs
-	for _, r := range s.runs {
-		r.f.Acquire()
-	}
+	s.runs = x.set.Acquire(func(frozen []*memtable, active *memtable) {
+		s.views = make([]memView, 0, len(frozen)+1)
+		for _, m := range frozen {
+			s.views = append(s.views, m.acquire())
+		}
+		s.views = append(s.views, active.acquire())
+	})
 	return s
 }
 
@@ -137,9 +130,7 @@ func (s *Snapshot) unref() {
 	for i := range s.views {
 		s.views[i].release()
 	}
-	for _, r := range s.runs {
-		s.index.releaseRun(r)
-	}
+	s.index.set.Release(s.runs...)
 }
 
 // snapshotIterator keeps its snapshot alive until it is closed.

@@ -39,7 +39,8 @@ func BenchmarkAdd(b *testing.B) {
 		shift = benchEntries * stride
 		b.StopTimer()
 		x.Freeze()
-		x.replaceOldest(RunInfo{End: endOf(lane)}, nil).release()
+		start, end := x.set.Frozen[0].Range()
+		require.NoError(b, x.Install(RunInfo{Start: start, End: end}, false))
 		b.StartTimer()
 	}
 }

@@ -59,7 +59,7 @@ func (b *Builder) write(end int64) error {
 	}
 	src := sorted(sortEntries(b.entries, b.scratch[:n], 0))
 	h := header{RunInfo: RunInfo{Start: b.start, End: end}, lane: b.x.opts.Lane, createdMs: b.x.now().UnixMilli()}
-	path := b.x.runPath(h.RunInfo)
+	path := b.x.set.Path(h.RunInfo)
 	if err := writeRun(path, &h, &src, RunInfo{Count: int64(n)}.Bytes()); err != nil {
 		_, _ = durable.Remove(path), durable.Remove(path+runfile.TmpSuffix) // that of them which is there
 		return err
@@ -93,20 +93,20 @@ func (b *Builder) end(done func(*runfile.File) error) error {
 // reaches up to end. It does no I/O. The builder is used up. After an error nothing has
 // changed.
 func (x *Index) Insert(b *Builder, end int64) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
 	switch {
-	case x.closed:
+	case x.set.Closed:
 		return ErrClosed
-	case len(x.frozen) > 0 || x.active.n > 0 || x.active.end > x.active.start:
+	case len(x.set.Frozen) > 0 || x.set.Active.n > 0 || x.set.Active.end > x.set.Active.start:
 		return fmt.Errorf("insert key runs up to %d: a memtable is not in a run yet", end)
-	case len(b.runs) > 0 && b.runs[0].info.Start < x.indexedUpTo:
-		return fmt.Errorf("insert key runs from %d on: the index reaches up to %d", b.runs[0].info.Start, x.indexedUpTo)
+	case len(b.runs) > 0 && b.runs[0].info.Start < x.set.IndexedUpTo:
+		return fmt.Errorf("insert key runs from %d on: the index reaches up to %d", b.runs[0].info.Start, x.set.IndexedUpTo)
 	}
-	runs := x.runs[:len(x.runs):len(x.runs)]
-	x.runs, b.runs = append(runs, b.runs...), nil
-	x.indexedUpTo = max(x.indexedUpTo, end)
-	x.active.start, x.active.end = x.indexedUpTo, x.indexedUpTo
+	runs := x.set.Runs[:len(x.set.Runs):len(x.set.Runs)]
+	x.set.Runs, b.runs = append(runs, b.runs...), nil
+	x.set.IndexedUpTo = max(x.set.IndexedUpTo, end)
+	x.set.Active.start, x.set.Active.end = x.set.IndexedUpTo, x.set.IndexedUpTo
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/duelog/duelog/internal/runfile"
+	"github.com/duelog/duelog/internal/runset"
 )
 
 // What callers branch on. ErrMagic, ErrChecksum, ErrTruncated and ErrLayout
@@ -12,12 +13,12 @@ import (
 // version is a newer one, inside a CorruptionError when there never was such.
 var (
 	// ErrClosed is returned by all that need an open Index.
-	ErrClosed = errors.New("key index is closed")
+	ErrClosed = runset.ErrClosed
 	// ErrNothingFrozen is returned by Flush when there is no frozen memtable.
-	ErrNothingFrozen = errors.New("no frozen memtable to flush")
+	ErrNothingFrozen = runset.ErrNothingFrozen
 	// ErrUnknownRun is returned for a range that the index does not hold in the
 	// state the call needs.
-	ErrUnknownRun = errors.New("unknown run")
+	ErrUnknownRun = runset.ErrUnknownRun
 	// ErrStopped is returned by a Merge that was told to stop.
 	ErrStopped = errors.New("merge stopped")
 

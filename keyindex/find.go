@@ -37,30 +37,21 @@ type reader struct {
 
 func (x *Index) reader() *reader {
 	r := &reader{x: x}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.closed {
-		return r
-	}
-	r.views = make([]memView, 0, len(x.frozen)+1)
-	for _, m := range x.frozen {
-		r.views = append(r.views, m.acquire())
-	}
-	r.views = append(r.views, x.active.acquire())
-	r.runs = x.runs
-	for _, run := range r.runs {
-		run.f.Acquire()
-	}
+	r.runs = x.set.Acquire(func(frozen []*memtable, active *memtable) {
+		r.views = make([]memView, 0, len(frozen)+1)
+		for _, m := range frozen {
+			r.views = append(r.views, m.acquire())
+		}
+		r.views = append(r.views, active.acquire())
+	})
 	return r
 }
 
 func (r *reader) release() {
 	for i := range r.views {
-		r.views[i].m.release()
+		r.views[i].m.Release()
 	}
-	for _, run := range r.runs {
-		r.x.releaseRun(run)
-	}
+	r.x.set.Release(r.runs...)
 }
 
 func (r *reader) find(hash uint64, visit func(loc uint64) bool) error {

@@ -42,7 +42,7 @@ func TestRunBytesAreGolden(t *testing.T) {
 	ri, _, err := x.Flush()
 	require.NoError(t, err)
 	require.Equal(t, goldenInfo, ri)
-	got, err := os.ReadFile(x.runPath(ri))
+	got, err := os.ReadFile(x.set.Path(ri))
 	require.NoError(t, err)
 	if *update {
 		require.NoError(t, os.WriteFile(goldenFile, got, 0o644))
@@ -89,7 +89,7 @@ func golden(t require.TestingT) []byte {
 // dirWithRun returns a directory with data as the golden run.
 func dirWithRun(t testing.TB, data []byte) string {
 	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, runName(goldenInfo)), data, 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, RunName(goldenInfo)), data, 0o644))
 	return dir
 }
 

@@ -25,7 +25,7 @@ func FuzzReadRun(f *testing.F) {
 			data = reseal(append([]byte(nil), data...))
 		}
 		ri, lane := claimed(data)
-		path := filepath.Join(dir, runName(ri))
+		path := filepath.Join(dir, RunName(ri))
 		require.NoError(t, os.WriteFile(path, data, 0o644))
 		defer os.Remove(path)
 		searchAnyRun(t, dir, lane, ri, hash)

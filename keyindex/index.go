@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
-	"slices"
-	"sync"
 	"time"
 
-	"github.com/duelog/duelog/internal/runfile"
+	"github.com/duelog/duelog/internal/runset"
 )
 
 const defaultMemtableEntries = 1 << 20
@@ -47,18 +44,11 @@ func (o *Options) withDefaults() (Options, error) {
 type Index struct {
 	dir  string
 	opts Options
-	log  *slog.Logger
 	now  func() time.Time // when runs are created; tests set it
-
-	flushMu sync.Mutex // held by Flush and Install; taken before mu
-
-	mu          sync.Mutex // guards what follows; never held during I/O
-	active      *memtable
-	frozen      []*memtable // oldest first
-	runs        []*run      // in lane order; replaced, never changed in place
-	indexedUpTo int64
-	closed      bool
+	set  set
 }
+
+type set = runset.Set[RunInfo, *memtable, *run]
 
 // Open opens the index in dir (made if needed) with the registered runs, which
 // together with those that were dropped cover the lane up to indexedUpTo. The
@@ -67,119 +57,65 @@ type Index struct {
 //
 // Registered runs that are damaged or missing are left out and returned: the
 // owner unregisters them. One from a newer release fails Open with a *VersionError.
-func Open(dir string, runs []RunInfo, indexedUpTo int64, o *Options) (*Index, []*CorruptionError, error) {
+func Open(dir string, runs []RunInfo, indexedUpTo int64, o *Options) (_ *Index, damaged []*CorruptionError, err error) {
 	opts, err := o.withDefaults()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open key index %s: %w", dir, err)
 	}
-	sorted, err := sortRuns(runs, indexedUpTo)
+	x := &Index{dir: dir, opts: opts, now: time.Now}
+	err = x.set.Open(runs, indexedUpTo, runset.Options[RunInfo, *memtable, *run]{
+		Dir:         dir,
+		Suffix:      runSuffix,
+		Range:       func(ri RunInfo) (start, end int64) { return ri.Start, ri.End },
+		NewMemtable: newMemtable,
+		OpenRun:     func(ri RunInfo) (*run, error) { return openRun(dir, opts.Lane, ri) },
+		Logger:      opts.Logger,
+		LeaveOut: func(err error) bool {
+			var bad *CorruptionError
+			if errors.As(err, &bad) {
+				damaged = append(damaged, bad)
+			}
+			return bad != nil
+		},
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open key index %s: %w", dir, err)
 	}
-	if err := runfile.MakeDir(dir); err != nil {
-		return nil, nil, fmt.Errorf("open key index: %w", err)
-	}
-	x := &Index{dir: dir, opts: opts, log: opts.Logger, now: time.Now, indexedUpTo: indexedUpTo}
-	x.active = newMemtable(indexedUpTo)
-	damaged, err := x.openRuns(sorted)
-	if err == nil {
-		err = x.deleteUnlisted(sorted)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, x.Close())
-	}
 	return x, damaged, nil
-}
-
-// sortRuns returns runs in lane order after a check that they can belong to one
-// index.
-func sortRuns(runs []RunInfo, indexedUpTo int64) ([]RunInfo, error) {
-	sorted := slices.SortedFunc(slices.Values(runs), func(a, b RunInfo) int {
-		return cmp.Compare(a.Start, b.Start)
-	})
-	for i, ri := range sorted {
-		if i > 0 && ri.Start < sorted[i-1].End {
-			return nil, fmt.Errorf("registered runs overlap: %+v and %+v", sorted[i-1], ri)
-		}
-		if ri.Start < 0 || ri.End <= ri.Start || ri.End > indexedUpTo {
-			return nil, fmt.Errorf("registered run is out of range [0, %d): %+v", indexedUpTo, ri)
-		}
-	}
-	return sorted, nil
-}
-
-func (x *Index) openRuns(infos []RunInfo) (damaged []*CorruptionError, err error) {
-	for _, ri := range infos {
-		r, err := openRun(x.dir, x.opts.Lane, ri)
-		var bad *CorruptionError
-		switch {
-		case errors.As(err, &bad):
-			damaged = append(damaged, bad)
-		case err != nil:
-			return nil, err
-		default:
-			x.runs = append(x.runs, r)
-		}
-	}
-	return damaged, nil
-}
-
-// deleteUnlisted removes what unfinished flushes, merges and drops left behind.
-func (x *Index) deleteUnlisted(registered []RunInfo) error {
-	listed := make(map[string]bool, len(registered))
-	for _, ri := range registered {
-		listed[runName(ri)] = true
-	}
-	if err := runfile.DeleteUnlisted(x.dir, runSuffix, listed, x.log); err != nil {
-		return fmt.Errorf("open key index: %w", err)
-	}
-	return nil
 }
 
 // Add takes the entries of the lane bytes from where the last Add ended up to
 // upTo, in the order of arrival; there may be none. It copies them and does no
 // I/O. After Close it does nothing.
 func (x *Index) Add(es []Entry, upTo int64) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if !x.closed {
-		x.active.add(es, upTo)
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	if !x.set.Closed {
+		x.set.Active.add(es, upTo)
 	}
 }
 
 // MemtableFull reports whether the active memtable should be frozen. Nothing
 // bad happens if it is not, but memory grows.
 func (x *Index) MemtableFull() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.active.n >= x.opts.MemtableEntries
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	return x.set.Active.n >= x.opts.MemtableEntries
 }
 
 // IndexedUpTo returns the lane offset up to which nothing depends on memtables:
 // the end of the newest installed range.
-func (x *Index) IndexedUpTo() int64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.indexedUpTo
-}
+func (x *Index) IndexedUpTo() int64 { return x.set.UpTo() }
 
 // Runs returns the installed runs in lane order.
-func (x *Index) Runs() []RunInfo {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	infos := make([]RunInfo, len(x.runs))
-	for i, r := range x.runs {
-		infos[i] = r.info
-	}
-	return infos
-}
+func (x *Index) Runs() []RunInfo { return x.set.Infos() }
 
 // InMemory returns the number of entries that are not in a run.
 func (x *Index) InMemory() int64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	n := x.active.n
-	for _, m := range x.frozen {
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
+	n := x.set.Active.n
+	for _, m := range x.set.Frozen {
 		n += m.n
 	}
 	return int64(n)
@@ -187,35 +123,4 @@ func (x *Index) InMemory() int64 {
 
 // Close waits for a flush under way and closes the files; those that are being
 // read are closed by their last reader. Memtables are forgotten.
-func (x *Index) Close() error {
-	x.flushMu.Lock()
-	defer x.flushMu.Unlock()
-	x.mu.Lock()
-	if x.closed {
-		x.mu.Unlock()
-		return nil
-	}
-	x.closed = true
-	runs, memtables := x.runs, append(x.frozen, x.active)
-	x.runs, x.frozen, x.active = nil, nil, newMemtable(x.active.end)
-	x.mu.Unlock()
-
-	for _, m := range memtables {
-		m.release()
-	}
-	var errs []error
-	for _, r := range runs {
-		errs = append(errs, r.f.Release())
-	}
-	return errors.Join(errs...)
-}
-
-// releaseRun gives up a reader's reference. There is nobody to hand an error to,
-// and nothing depends on it.
-func (x *Index) releaseRun(r *run) {
-	if err := r.f.Release(); err != nil {
-		x.log.Warn("close key run", "path", r.path, "error", err)
-	}
-}
-
-func (x *Index) runPath(ri RunInfo) string { return filepath.Join(x.dir, runName(ri)) }
+func (x *Index) Close() error { return x.set.Close() }

@@ -116,7 +116,7 @@ func TestMergedRunHasAllThatIsKept(t *testing.T) {
 	require.True(t, wrote)
 	require.Equal(t, RunInfo{Start: 0, End: old[3].End, Count: 22 * blockEntries}, ri)
 	require.Equal(t, []RunInfo{ri, old[4]}, x.Runs())
-	require.Equal(t, []string{runName(ri), runName(old[4])}, fileNames(t, x.dir))
+	require.Equal(t, []string{RunName(ri), RunName(old[4])}, fileNames(t, x.dir))
 	requireContent(t, x, all[10*blockEntries:])
 
 	ri, wrote = mergeAll(t, x, x.Runs(), func(uint64) bool { return false })

@@ -54,9 +54,6 @@ func (f *RunFile) load() error {
 	return nil
 }
 
-// RunName is the name of the file of a run.
-func RunName(ri RunInfo) string { return runName(ri) }
-
 // Info is what the header says.
 func (f *RunFile) Info() RunInfo { return f.r.info }
 

@@ -43,7 +43,7 @@ func (c *chunk) mayHold(hash uint64) bool {
 
 // memtable holds the entries of lane bytes [start, end) in the order of arrival.
 // It only grows, and only at its end: a view of its first n entries stays true.
-// The fields are guarded by Index.mu; frozen, nothing changes any more.
+// The fields are guarded by the set's Mu; frozen, nothing changes any more.
 type memtable struct {
 	start, end int64
 	n          int
@@ -76,14 +76,17 @@ func (m *memtable) add(es []Entry, upTo int64) {
 }
 
 // acquire returns a view of the entries that are there now. It is called under
-// Index.mu; the view is used without it and released by release.
+// the set's Mu; the view is used without it and released by release.
 func (m *memtable) acquire() memView {
 	m.refs.Add(1)
 	return memView{m: m, n: m.n, chunks: m.chunks}
 }
 
-// release gives up one reference; the last one recycles the chunks.
-func (m *memtable) release() {
+// Range implements runset.Memtable.
+func (m *memtable) Range() (start, end int64) { return m.start, m.end }
+
+// Release gives up one reference; the last one recycles the chunks.
+func (m *memtable) Release() {
 	if m.refs.Add(-1) > 0 {
 		return
 	}

@@ -1,9 +1,10 @@
 package keyindex
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/duelog/duelog/internal/runset"
 )
 
 // Merge writes one run with the entries of old, which are neighbouring installed
@@ -20,31 +21,31 @@ func (x *Index) Merge(old []RunInfo, keep func(loc uint64) bool, stop func() boo
 	m := &merger{keep: keep, stop: stop}
 	count := int64(0)
 	for _, r := range runs {
-		defer x.releaseRun(r)
+		defer x.set.Release(r)
 		m.scans = append(m.scans, &scan{run: r, lost: x.blockLost})
 		count += r.info.Count
 	}
 	h := header{lane: x.opts.Lane, createdMs: x.now().UnixMilli()}
 	h.Start, h.End = old[0].Start, old[len(old)-1].End
-	if err := writeRun(x.runPath(h.RunInfo), &h, m, RunInfo{Count: count}.Bytes()); err != nil {
+	if err := writeRun(x.set.Path(h.RunInfo), &h, m, RunInfo{Count: count}.Bytes()); err != nil {
 		return h.RunInfo, false, err
 	}
 	return h.RunInfo, h.Count > 0, nil
 }
 
 func (x *Index) blockLost(err error) {
-	x.log.Error("block of the key index is damaged: its messages are not found by key any more", "error", err)
+	x.opts.Logger.Error("block of the key index is damaged: its messages are not found by key any more", "error", err)
 }
 
 // acquireRuns takes a reference of each of the runs.
 func (x *Index) acquireRuns(infos []RunInfo) ([]*run, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.set.Mu.Lock()
+	defer x.set.Mu.Unlock()
 	at, err := x.locate(infos)
 	if err != nil {
 		return nil, err
 	}
-	runs := x.runs[at : at+len(infos)]
+	runs := x.set.Runs[at : at+len(infos)]
 	for _, r := range runs {
 		r.f.Acquire()
 	}
@@ -53,12 +54,12 @@ func (x *Index) acquireRuns(infos []RunInfo) ([]*run, error) {
 
 // locate returns the place of neighbouring runs in the list.
 func (x *Index) locate(infos []RunInfo) (at int, err error) {
-	if x.closed {
+	if x.set.Closed {
 		return 0, ErrClosed
 	}
 	if len(infos) > 0 {
-		at = slices.IndexFunc(x.runs, func(r *run) bool { return r.info == infos[0] })
-		if at >= 0 && len(infos) <= len(x.runs)-at && slices.EqualFunc(x.runs[at:at+len(infos)], infos, func(r *run, ri RunInfo) bool { return r.info == ri }) {
+		at = slices.IndexFunc(x.set.Runs, func(r *run) bool { return r.info == infos[0] })
+		if at >= 0 && len(infos) <= len(x.set.Runs)-at && slices.EqualFunc(x.set.Runs[at:at+len(infos)], infos, func(r *run, ri RunInfo) bool { return r.info == ri }) {
 			return at, nil
 		}
 	}
@@ -69,39 +70,16 @@ func (x *Index) locate(infos []RunInfo) (at int, err error) {
 // registered the one and unregistered the others. Their files are unlinked when
 // the last reader is done with them. After an error nothing has changed.
 func (x *Index) Replace(old []RunInfo, ri RunInfo, wrote bool) error {
-	var fresh []*run
-	if wrote {
-		r, err := openRun(x.dir, x.opts.Lane, ri)
-		if err != nil {
-			return err
-		}
-		fresh = append(fresh, r)
-	}
-	gone, err := x.swap(old, fresh)
+	fresh, err := x.set.OpenWritten(ri, wrote)
 	if err != nil {
-		for _, r := range fresh {
-			x.releaseRun(r)
-		}
 		return err
 	}
-	var errs []error
-	for _, r := range gone {
-		errs = append(errs, r.f.Drop())
-	}
-	return errors.Join(errs...)
-}
-
-func (x *Index) swap(old []RunInfo, fresh []*run) (gone []*run, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	at, err := x.locate(old)
+	gone, err := x.set.Swap(old, fresh)
 	if err != nil {
-		return nil, err
+		x.set.Release(fresh...)
+		return err
 	}
-	end := at + len(old)
-	gone = x.runs[at:end]
-	x.runs = slices.Concat(x.runs[:at], fresh, x.runs[end:])
-	return gone, nil
+	return runset.Drop[RunInfo](gone)
 }
 
 // merger is a source of the entries of all scans, merged through a binary heap.

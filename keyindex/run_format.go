@@ -36,7 +36,8 @@ func (ri RunInfo) Bytes() int64 {
 
 func blocksFor(count int64) int64 { return (count + blockEntries - 1) / blockEntries }
 
-func runName(ri RunInfo) string { return runfile.Name(ri.Start, ri.End, runSuffix) }
+// RunName is the name of the file of a run.
+func RunName(ri RunInfo) string { return runfile.Name(ri.Start, ri.End, runSuffix) }
 
 // header is the first part of a run file.
 type header struct {

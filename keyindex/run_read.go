@@ -23,9 +23,15 @@ type run struct {
 	fences []uint64 // the first hash of each block
 }
 
+// Info implements runset.Run.
+func (r *run) Info() RunInfo { return r.info }
+
+// File implements runset.Run.
+func (r *run) File() *runfile.File { return r.f }
+
 // openRun opens and checks the file of a registered run, except its entries.
 func openRun(dir string, lane uint8, want RunInfo) (*run, error) {
-	r := &run{info: want, path: filepath.Join(dir, runName(want))}
+	r := &run{info: want, path: filepath.Join(dir, RunName(want))}
 	f, err := runfile.Open(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, r.damaged(0, fs.ErrNotExist)

@@ -39,7 +39,7 @@ type Writer struct {
 // Create begins the file of the segment with that base. Until Finish it has a
 // temporary name.
 func (s *Set) Create(base, createdMs int64) (*Writer, error) {
-	if err := runfile.MakeDir(s.dir); err != nil {
+	if err := durable.MakeDir(s.dir); err != nil {
 		return nil, fmt.Errorf("create cold file: %w", err)
 	}
 	path := filepath.Join(s.dir, fileName(base))

@@ -12,6 +12,7 @@
 //	server/{remoting,message}      store
 //	                               commitlog/cold
 //	                               delayindex  keyindex  commitlog  consumequeue
+//	                               internal/runset
 //	                               commitlog/segment   internal/runfile
 //	internal/durable, internal/invariants
 //
@@ -46,6 +47,7 @@ var rows = map[string]int{
 	"internal/durable":       0,
 	"internal/invariants":    0,
 	"internal/runfile":       10,
+	"internal/runset":        15,
 	"commitlog/segment":      10,
 	"commitlog":              20,
 	"delayindex":             20,
@@ -85,7 +87,7 @@ var rows = map[string]int{
 	"":                       90,
 }
 
-var engine = []string{"commitlog", "delayindex", "consumequeue", "keyindex", "store", "internal/durable", "internal/invariants", "internal/runfile"}
+var engine = []string{"commitlog", "delayindex", "consumequeue", "keyindex", "store", "internal/durable", "internal/invariants", "internal/runfile", "internal/runset"}
 
 // within reports whether the package at path, relative to Module, is one of
 // roots or below one.

@@ -22,7 +22,7 @@ var (
 )
 
 func TestEngineChangesTheDiskOnlyThroughDurable(t *testing.T) {
-	for _, dir := range []string{"store", "commitlog", "commitlog/segment", "commitlog/cold", "delayindex", "consumequeue", "internal/runfile"} {
+	for _, dir := range []string{"store", "commitlog", "commitlog/segment", "commitlog/cold", "delayindex", "keyindex", "consumequeue", "internal/runfile", "internal/runset"} {
 		for _, path := range goFiles(t, dir) {
 			if rel, _ := filepath.Rel(root, path); !slices.Contains(withoutDurable, filepath.ToSlash(rel)) {
 				checkDisk(t, path)
@@ -32,7 +32,7 @@ func TestEngineChangesTheDiskOnlyThroughDurable(t *testing.T) {
 }
 
 func TestOnlyTestsObserveTheDisk(t *testing.T) {
-	for _, dir := range []string{"store", "commitlog", "commitlog/segment", "commitlog/cold", "delayindex", "consumequeue", "server", "server/broker", "tools"} {
+	for _, dir := range []string{"store", "commitlog", "commitlog/segment", "commitlog/cold", "delayindex", "keyindex", "consumequeue", "server", "server/broker", "tools"} {
 		for _, path := range goFiles(t, dir) {
 			eachCall(t, path, func(x, name string, _ *ast.CallExpr) {
 				require.False(t, x == "durable" && name == "Observe", "%s observes the disk", path)

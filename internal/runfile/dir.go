@@ -16,9 +16,6 @@ func Name(start, end int64, suffix string) string {
 	return fmt.Sprintf("%020d-%020d%s", start, end, suffix)
 }
 
-// MakeDir creates dir durably if it does not exist.
-func MakeDir(dir string) error { return durable.MakeDir(dir) }
-
 // DeleteUnlisted removes from dir the files with the given suffix, whole or under
 // construction, that are not listed: what unfinished writes and drops left behind.
 func DeleteUnlisted(dir, suffix string, listed map[string]bool, log *slog.Logger) error {
