@@ -111,7 +111,8 @@ func (l *Log) Segments() []SegmentInfo {
 
 // Remove gives a segment up. The owner must have unregistered it durably. Views of
 // it stay valid; its file is recycled, or unlinked, when the last one is released.
-// ErrInUse if it is being written, ErrNotFound if there is none.
+// ErrInUse if it is being written, ErrNotFound if there is none; ErrClosed after Close:
+// then Segments forgets it too, and its file stays.
 func (l *Log) Remove(base int64) error {
 	if err := l.forget(base); err != nil {
 		return fmt.Errorf("remove segment %d: %w", base, err)
@@ -124,15 +125,19 @@ func (l *Log) forget(base int64) error {
 	l.smu.Lock()
 	defer l.smu.Unlock()
 	i, ok := l.find(base)
+	closed := l.closed.Load()
 	switch {
-	case l.closed.Load():
-		return ErrClosed
-	case !ok:
-		return ErrNotFound
-	case !l.infos[i].Sealed:
+	case ok && l.infos[i].Sealed:
+		l.infos = slices.Delete(l.infos, i, i+1)
+	case closed:
+	case ok:
 		return ErrInUse
+	default:
+		return ErrNotFound
 	}
-	l.infos = slices.Delete(l.infos, i, i+1)
+	if closed {
+		return ErrClosed
+	}
 	return nil
 }
 

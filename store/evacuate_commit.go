@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/duelog/duelog/commitlog"
 	"github.com/duelog/duelog/delayindex"
 )
 
@@ -135,10 +136,19 @@ func (ev *evacuation) swap(stay []*delayindex.Replacement, late []movedCancel) e
 	}
 	err = errors.Join(doneFar(), doneCold())
 	if ev.whole {
-		return errors.Join(err, ev.l.log.Remove(ev.seg.Base))
+		return errors.Join(err, ev.removeOld())
 	}
 	ev.l.log.LimitFire(ev.seg.Base, ev.cutMs-1)
 	return err
+}
+
+// removeOld removes the segment whose messages have moved. When Close has ended the log
+// already the next start does that: the MANIFEST does not list it any more.
+func (ev *evacuation) removeOld() error {
+	if err := ev.l.log.Remove(ev.seg.Base); !errors.Is(err, commitlog.ErrClosed) {
+		return err
+	}
+	return nil
 }
 
 // swapIndexes changes both lanes in one step for those who take snapshots.

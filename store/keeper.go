@@ -99,7 +99,7 @@ func (s *Store) logError() error {
 func (s *Store) rollOldSegments() {
 	for _, l := range s.lanes {
 		if laneClasses[l.id].rollAfter > 0 {
-			if err := l.log.RollIfOld(s.clock.NowMs()); err != nil {
+			if err := l.log.RollIfOld(s.clock.NowMs()); err != nil && !errors.Is(err, commitlog.ErrClosed) {
 				s.log.Warn("old segment cannot be sealed yet", "lane", l.id, "error", err)
 			}
 		}
