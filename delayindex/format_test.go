@@ -196,7 +196,8 @@ func TestEachKindOfDamageHasItsError(t *testing.T) {
 		offset int64
 	}{
 		{"header magic", func(b []byte) []byte { b[0]++; return b }, ErrMagic, 0},
-		{"version 0", func(b []byte) []byte { b[8] = 0; return b }, ErrVersion, 8},
+		{"version 0", func(b []byte) []byte { b[8] = 0; return reseal(b) }, ErrVersion, 8},
+		{"bit of the version", func(b []byte) []byte { b[9] ^= 0x40; return b }, ErrChecksum, 0},
 		{"header", func(b []byte) []byte { b[40]++; return b }, ErrChecksum, 0},
 		{"other lane", func(b []byte) []byte { b[10]++; return reseal(b) }, ErrLayout, 0},
 		{"other range", func(b []byte) []byte { b[24]++; return reseal(b) }, ErrLayout, 0},
@@ -239,7 +240,7 @@ func TestEachKindOfDamageHasItsError(t *testing.T) {
 func TestNewerVersionIsNotCorruption(t *testing.T) {
 	ri, data := threeBlocks(t)
 	data[8] = runVersion + 1
-	_, err := readAll(dirWithRun(t, ri, data), ri)
+	_, err := readAll(dirWithRun(t, ri, reseal(data)), ri)
 	var version *VersionError
 	require.ErrorAs(t, err, &version)
 	require.ErrorIs(t, err, ErrVersion)

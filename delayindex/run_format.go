@@ -78,8 +78,7 @@ func (h *header) encode() []byte {
 	return b
 }
 
-// decode fills h from the headerSize bytes of b, whose magic and version were
-// checked before.
+// decode fills h from the headerSize bytes of b, whose magic was checked before.
 func (h *header) decode(b []byte) error {
 	if binary.LittleEndian.Uint32(b[headerCRCAt:]) != runfile.ChecksumExcept(b, headerCRCAt) {
 		return ErrChecksum

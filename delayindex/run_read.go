@@ -1,7 +1,6 @@
 package delayindex
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -74,14 +73,16 @@ func (r *run) loadHeader(lane uint8, size int64) error {
 	if string(b[:len(headerMagic)]) != headerMagic {
 		return r.damaged(0, ErrMagic)
 	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v > runVersion {
-		return &VersionError{Path: r.path, Version: v, Known: runVersion}
-	} else if v == 0 {
-		return r.damaged(8, ErrVersion)
-	}
 	var h header
 	if err := h.decode(b); err != nil {
 		return r.damaged(0, err)
+	}
+	// The checksum, which every version has there, told it from damage.
+	switch {
+	case h.version > runVersion:
+		return &VersionError{Path: r.path, Version: h.version, Known: runVersion}
+	case h.version == 0:
+		return r.damaged(8, ErrVersion)
 	}
 	h.CutMs = r.info.CutMs
 	if h.RunInfo != r.info || h.lane != lane {

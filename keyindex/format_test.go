@@ -104,7 +104,8 @@ func TestDamagedRunIsLeftOutAndReported(t *testing.T) {
 		"empty":         {func([]byte) []byte { return nil }, ErrTruncated},
 		"longer":        {func(b []byte) []byte { return append(b, 0) }, ErrLayout},
 		"magic":         {func(b []byte) []byte { b[0]++; return b }, ErrMagic},
-		"old version":   {func(b []byte) []byte { le.PutUint16(b[8:], 0); return b }, ErrVersion},
+		"old version":   {func(b []byte) []byte { le.PutUint16(b[8:], 0); return reseal(b) }, ErrVersion},
+		"version bit":   {func(b []byte) []byte { b[9] ^= 0x40; return b }, ErrChecksum},
 		"header bit":    {func(b []byte) []byte { b[30]++; return b }, ErrChecksum},
 		"padding":       {func(b []byte) []byte { b[4000]++; return b }, ErrChecksum},
 		"fence bit":     {func(b []byte) []byte { b[len(b)-1]++; return b }, ErrChecksum},
@@ -138,7 +139,7 @@ func TestMissingRunIsReported(t *testing.T) {
 func TestNewerRunIsAVersionErrorAndStays(t *testing.T) {
 	b := golden(t)
 	binary.LittleEndian.PutUint16(b[8:], 2)
-	dir := dirWithRun(t, b)
+	dir := dirWithRun(t, reseal(b))
 	_, _, err := openGolden(t, dir)
 	var newer *VersionError
 	require.ErrorAs(t, err, &newer)

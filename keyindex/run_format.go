@@ -63,8 +63,7 @@ func (h *header) encode() []byte {
 	return b
 }
 
-// decode fills h from the headerSize bytes of b, whose magic and version were
-// checked before.
+// decode fills h from the headerSize bytes of b, whose magic was checked before.
 func (h *header) decode(b []byte) error {
 	le := binary.LittleEndian
 	if le.Uint32(b[headerCRCAt:]) != runfile.ChecksumExcept(b, headerCRCAt) {

@@ -78,12 +78,16 @@ func (r *run) parseHeader(b []byte) (h header, err error) {
 	if string(b[:len(headerMagic)]) != headerMagic {
 		return h, r.damaged(0, ErrMagic)
 	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v > runVersion {
+	// The checksum, which every version has there, tells a newer version from damage.
+	err = h.decode(b)
+	switch v := binary.LittleEndian.Uint16(b[8:]); {
+	case errors.Is(err, ErrChecksum):
+		return h, r.damaged(0, err)
+	case v > runVersion:
 		return h, &VersionError{Path: r.path, Version: v, Known: runVersion}
-	} else if v < runVersion {
+	case v < runVersion:
 		return h, r.damaged(8, ErrVersion)
-	}
-	if err := h.decode(b); err != nil {
+	case err != nil:
 		return h, r.damaged(0, err)
 	}
 	return h, nil
