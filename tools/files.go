@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,6 +77,20 @@ func isRegistered(m *store.Manifest, f *segmentFile) bool {
 	}
 	_, registered := segmentInfo(m, f.lane, f.base)
 	return registered
+}
+
+// pageSize divides the size of every segment.
+const pageSize = 4096
+
+// wholeSize is the size of the largest of the files that can be segments as they are,
+// neither cut nor grown; 0 if none can.
+func wholeSize(sizes iter.Seq[int64]) (whole int64) {
+	for size := range sizes {
+		if size%pageSize == 0 {
+			whole = max(whole, size)
+		}
+	}
+	return whole
 }
 
 // hasMoved reports a segment whose messages are in a cold file, and which a crash kept

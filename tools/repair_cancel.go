@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/duelog/duelog/internal/durable"
@@ -36,17 +37,20 @@ func (r *repair) writeCancels() error {
 
 // cancelSize is the size of the files of the cancel log: that of the original's, of which
 // one may have been cut short, but hardly the journal's too, which are as large or larger.
-func (r *repair) cancelSize() (size int64) {
+func (r *repair) cancelSize() int64 {
+	var sizes []int64
 	for _, sub := range []string{store.CancelDir, store.JournalDir} {
 		files, _ := os.ReadDir(filepath.Join(r.dir, sub)) // what is not there has no size
 		for _, f := range files {
 			if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
-				size = max(size, info.Size())
+				sizes = append(sizes, info.Size())
 			}
 		}
 	}
-	const page = 4096
-	return (size + page - 1) / page * page
+	if whole := wholeSize(slices.Values(sizes)); whole > 0 || len(sizes) == 0 {
+		return whole
+	}
+	return (slices.Max(sizes) + pageSize - 1) / pageSize * pageSize
 }
 
 // lostRecalls prints what of the cancel log cannot be read.

@@ -75,6 +75,7 @@ func (c *laneCopy) segments(files []segmentFile) (err error) {
 	if err := os.MkdirAll(logs, 0o755); err != nil {
 		return err
 	}
+	capSizes(files)
 	for i, f := range files {
 		next := int64(maxOffset)
 		if i+1 < len(files) {
@@ -95,6 +96,25 @@ func (c *laneCopy) segments(files []segmentFile) (err error) {
 	defer c.r.madeMu.Unlock()
 	c.r.made.IndexedUpTo[c.lane] = c.end
 	return durable.SyncDir(logs)
+}
+
+// capSizes takes away what files have grown by: a store does not open a segment that is
+// larger than its others.
+func capSizes(files []segmentFile) {
+	whole := wholeSize(func(yield func(int64) bool) {
+		for i := range files {
+			if !yield(files[i].size) {
+				return
+			}
+		}
+	})
+	for i := range files {
+		if f := &files[i]; whole > 0 {
+			f.size = min(f.size, whole)
+		} else {
+			f.size -= f.size % pageSize
+		}
+	}
 }
 
 // missingTo prints what was in registered segments in [from, to), which are not there.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -391,4 +392,36 @@ func TestAManifestWithoutItsEndDoesNotPassForWhole(t *testing.T) {
 		require.NoError(t, os.RemoveAll(copied))
 	}
 	require.Positive(t, missing)
+}
+
+// A store does not open a segment that is larger than it is configured to: what a file has
+// grown by is not in the copy.
+func TestACopyHasSegmentsOfTheirSizeThoughTheyGrew(t *testing.T) {
+	t.Parallel()
+	w := makeWhole(t, filepath.Join(t.TempDir(), "store"))
+	segments := func(dir string) (out []string) {
+		for _, name := range filesOf(t, dir) {
+			class, _, _ := strings.Cut(name, "/")
+			_, numbered := parseSegmentName(filepath.Base(name))
+			if numbered && slices.Contains([]string{store.LogDir, store.JournalDir, store.CancelDir}, class) && filepath.Dir(name) != filepath.Dir(segmentPath(store.ColdLane, 0)) {
+				out = append(out, name)
+			}
+		}
+		return out
+	}
+	for _, name := range segments(w.dir) {
+		path := filepath.Join(w.dir, name)
+		before, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(path, append(bytes.Clone(before), "what was not there"...), 0o644))
+		copied, _ := repaired(t, w.dir, ExitOK)
+		for _, file := range segments(copied) {
+			st, err := os.Stat(filepath.Join(copied, file))
+			require.NoError(t, err)
+			require.Zero(t, st.Size()%pageSize, "%s, when %s has grown", file, name)
+		}
+		w.requireKept(t, w.dir, copied, false, name)
+		require.NoError(t, os.RemoveAll(copied))
+		require.NoError(t, os.WriteFile(path, before, 0o644))
+	}
 }
