@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -70,8 +71,8 @@ func newCancels() *cancels {
 // Cancel keeps the pending message at loc, which must be the location of one, from
 // ever becoming visible. It returns when that is durable by the flush policy; nil
 // also for a message that was cancelled before. ErrTooLate says that the message
-// is, or is about to be, visible; ErrNotFound that there is none, or that it was moved: look
-// it up again. ErrTooMany when more are cancelled than can be kept in memory.
+// is, or is about to be, visible; ErrNotFound that there is none, that it is past its
+// retention, or that it was moved: look it up again. ErrTooMany when more are cancelled than can be kept in memory.
 func (s *Store) Cancel(loc commitlog.Loc) error {
 	if err := s.refusing(); err != nil {
 		return err
@@ -96,6 +97,9 @@ func (s *Store) cancel(loc commitlog.Loc) (wait *settling, err error) {
 		return nil, ErrTooLate
 	}
 	mine, wait, err := s.cancels.begin(loc, it.When)
+	if errors.Is(err, ErrTooLate) && it.When < s.forgottenMs()/hourMs*hourMs {
+		return nil, ErrNotFound // its bytes are still there, but nobody knows whether it was cancelled
+	}
 	if mine == nil {
 		return wait, err
 	}
@@ -113,6 +117,11 @@ func (s *Store) cancel(loc commitlog.Loc) (wait *settling, err error) {
 	s.pending.Add(-1)
 	s.cancels.total.Add(1)
 	return nil, nil
+}
+
+// forgottenMs is the time before which cancellations are forgotten, by whole hours.
+func (s *Store) forgottenMs() int64 {
+	return min(s.mark().firedMs, s.clock.NowMs()-s.opts.ScheduledRetention.Milliseconds())
 }
 
 // begin enters a cancellation that is about to be written. mine is nil when there

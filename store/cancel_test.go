@@ -220,6 +220,28 @@ func TestCancelLogIsCompactedAndForgotten(t *testing.T) {
 	})
 }
 
+// TestNothingIsSaidOfACancelledMessagePastItsRetention: its bytes may stay for longer,
+// beside those of others, but it is forgotten that it was cancelled.
+func TestNothingIsSaidOfACancelledMessagePastItsRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := mustOpen(t, testutil.FastDir(t), small(Options{clock: newPlainClock(time.Hour), keeperTick: time.Minute}))
+		q := mustQueue(t, s, "orders", 0)
+		gone := mustPut(t, s, q, s.NowMs()+time.Minute.Milliseconds(), "gone")
+		mustPut(t, s, q, 0, "stays for three days")
+		require.NoError(t, s.Cancel(gone.Loc))
+		time.Sleep(47 * time.Hour)
+		synctest.Wait()
+		require.NoError(t, s.Cancel(gone.Loc), "it is cancelled")
+		time.Sleep(3 * time.Hour)
+		synctest.Wait()
+		require.False(t, s.cancels.has(gone.Loc))
+		_, err := s.ReadAt(gone.Loc)
+		require.NoError(t, err)
+		require.ErrorIs(t, s.Cancel(gone.Loc), ErrNotFound)
+		require.NoError(t, s.Close())
+	})
+}
+
 func TestCancelsAreBounded(t *testing.T) {
 	c := newCancels()
 	for i := range maxCancelled {

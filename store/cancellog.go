@@ -115,8 +115,8 @@ func (s *Store) restoreCancels(f *commitlog.Frame) {
 
 // trimCancels forgets the cancelled messages that retention would have removed by
 // now, and gives their space back.
-func (s *Store) trimCancels(nowMs int64) error {
-	left := s.cancels.forget(min(s.mark().firedMs, nowMs-s.opts.ScheduledRetention.Milliseconds()))
+func (s *Store) trimCancels() error {
+	left := s.cancels.forget(s.forgottenMs())
 	records := int64(0)
 	for _, info := range s.cancelLog.Segments() {
 		if info.Sealed {

@@ -40,7 +40,7 @@ func (s *Store) retain() error {
 	if err := s.retainCold(now); err != nil {
 		return fmt.Errorf("give back dead cold messages: %w", err)
 	}
-	if err := s.trimCancels(now); err != nil {
+	if err := s.trimCancels(); err != nil {
 		return fmt.Errorf("compact cancel log: %w", err)
 	}
 	return nil
